@@ -1,0 +1,23 @@
+# Compiler and linker flags of every target: warnings, hardening, sanitizers.
+add_compile_options(
+    -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla
+    -Wnull-dereference -Wswitch-enum -fno-common -fno-strict-aliasing)
+if(RUSTBOX_WERROR)
+    add_compile_options(-Werror)
+endif()
+if(RUSTBOX_SANITIZE)
+    add_compile_options(-fsanitize=${RUSTBOX_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    add_link_options(-fsanitize=${RUSTBOX_SANITIZE})
+else()
+    add_compile_options(-fstack-protector-strong -fstack-clash-protection)
+    if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+        add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+    endif()
+    add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack)
+endif()
+if(RUSTBOX_COVERAGE)
+    add_compile_options(--coverage)
+    add_link_options(--coverage)
+endif()
+add_compile_definitions(_GNU_SOURCE RUSTBOX_VERSION="${PROJECT_VERSION}")
+include_directories(${PROJECT_SOURCE_DIR})

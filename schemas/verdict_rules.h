@@ -1,0 +1,50 @@
+/* From measured evidence to a verdict: pure, no clock, no I/O, no allocation. The order of the rules
+ * is the table of sandbox/README.md; the first that matches wins. Anyone who has the evidence
+ * can apply them again and must get the same answer. */
+#pragma once
+#include "schemas/evidence.h"
+
+enum verdict {
+#define VERDICT(name, ...) VERDICT_##name,
+#include "schemas/verdicts.def"
+#undef VERDICT
+    VERDICT_COUNT
+};
+
+enum cause {
+#define CAUSE(name, ...) CAUSE_##name,
+#include "schemas/causes.def"
+#undef CAUSE
+    CAUSE_COUNT
+};
+
+enum taxonomy { TAXONOMY_STANDARD, TAXONOMY_EXTENDED }; /* extended: PLE and FSE are verdicts */
+
+enum output_integrity {
+    OUTPUT_COMPLETE,
+    OUTPUT_TRUNCATED_BY_JUDGE_LIMIT,
+    OUTPUT_TRUNCATED_BY_PROGRAM_CLOSE,
+    OUTPUT_CRASH_MID_WRITE,
+    OUTPUT_WRITE_ERROR,
+};
+
+struct verdict {
+    enum verdict verdict;
+    enum cause cause;
+    bool has_exit_code, has_signal; /* else null in the result */
+    int exit_code, signal;
+    enum output_integrity integrity;
+};
+
+struct verdict verdict_decide(const struct evidence *ev, enum taxonomy taxonomy);
+/* A verdict that no program run led to: rejections, poison, lost, unreadable, cancelled. */
+struct verdict verdict_without_run(enum cause cause);
+
+const char *verdict_name(enum verdict verdict);
+const char *verdict_job_status(enum verdict verdict); /* "completed" or "error" */
+const char *cause_name(enum cause cause);
+const char *cause_actor(enum cause cause);
+const char *cause_message(enum cause cause); /* "" when the program is the cause */
+const char *output_integrity_name(enum output_integrity integrity);
+int verdict_find(struct span name, enum verdict *out) MUST_CHECK;
+int cause_find(struct span name, enum cause *out) MUST_CHECK;
