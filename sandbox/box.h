@@ -8,7 +8,8 @@
  * Ownership: box_submit does not take the spans (it copies them into sealed memfds); a report's
  * outputs are mapped memory, valid until box_report_done. Errors are ERR_LAUNCHER (the connection
  * died: every job in flight is a suspect; close, then box_open again), ERR_BUSY (no slot free),
- * ERR_SYSTEM. Not thread-safe. An in-memory implementation for tests is in tests/support/box_memory.h. */
+ * ERR_SYSTEM. Not thread-safe. An in-memory implementation for tests is in
+ * tests/support/box_memory.h. */
 #pragma once
 #include "lib/base/err.h"
 #include "lib/base/uuid.h"
@@ -21,17 +22,17 @@ struct box; /* one connection */
 
 /* The launcher's greeting. */
 struct box_info {
-    uint32_t slots;             /* jobs it runs at the same time */
+    uint32_t slots; /* jobs it runs at the same time */
     bool permissive;
-    uint32_t controls;          /* bits that it can apply and read back */
-    uint32_t languages;         /* bits 1 << enum language that have a toolchain */
+    uint32_t controls;  /* bits that it can apply and read back */
+    uint32_t languages; /* bits 1 << enum language that have a toolchain */
     char toolchain[LANGUAGE_COUNT][BOX_LANGUAGE_TEXT]; /* "gcc 12.2.0-14"; "" = missing */
     char cgroup_backend[4];
 };
 
 struct box_job {
-    struct uuid id;             /* unique among the jobs in flight on this connection */
-    struct uuid project;        /* scope of anything that is cached */
+    struct uuid id;      /* unique among the jobs in flight on this connection */
+    struct uuid project; /* scope of anything that is cached */
     enum language language;
     enum profile profile;
     struct limits run, compile; /* effective limits; compile all zero when there is no such step */
@@ -41,7 +42,7 @@ struct box_job {
 struct box_report {
     struct uuid id;
     struct evidence evidence;
-    struct span out, errout;    /* kept stdout and stderr; the compiler's text is in errout */
+    struct span out, errout; /* kept stdout and stderr; the compiler's text is in errout */
     void *private_maps[2];
 };
 
@@ -51,7 +52,8 @@ int box_open(const char *socket_path, int timeout_ms, struct box **out, struct b
 void box_close(struct box *box); /* NULL is fine; jobs in flight are killed by the launcher */
 int box_fd(const struct box *box);
 int box_submit(struct box *box, const struct box_job *job, struct err *err) MUST_CHECK;
-int box_cancel(struct box *box, const struct uuid *id, struct err *err) MUST_CHECK; /* a report follows */
+int box_cancel(struct box *box, const struct uuid *id,
+               struct err *err) MUST_CHECK; /* a report follows */
 /* 1 = a report, 0 = none now, -1 = error. */
 int box_next(struct box *box, struct box_report *out, struct err *err) MUST_CHECK;
 void box_report_done(struct box_report *report);
