@@ -1,0 +1,99 @@
+/* What a stage is: a descriptor and a handful of functions. The runtime polls, batches, produces,
+ * awaits acknowledgements, keeps offsets, retries, pauses and shuts down; it knows no stage by name.
+ *
+ * Two kinds:
+ *  BATCH  handle() gets up to 200 records in log order and adds its outputs; the runtime produces
+ *         them all, awaits every acknowledgement, then lets the offset advance once (delivery.md
+ *         rules 1-3, 10).
+ *  ASYNC  start() gets one record and a ticket; the stage finishes tickets in any order from
+ *         ready(); the runtime produces a ticket's outputs, awaits them, and commits the contiguous low-water
+ *         mark (rule 5). When start() answers STAGE_FULL the record stays in hand and its partitions are paused.
+ *
+ * Offsets:
+ *  OFFSETS_KAFKA     committed to the group after the outputs are acknowledged.
+ *  OFFSETS_DATABASE  kept by the stage in consumer_offsets: load_offsets() on assignment, and marks given to
+ *                    handle(): `store` = what this call's transaction may set next_offset to.
+ *                    A stage whose effects are complete in its transaction (persist) has `marks_with_batch`:
+ *                    store covers the batch itself. Otherwise (admit, two-phase) store covers earlier batches
+ *                    whose outputs are acknowledged; handle() is called with 0 records when idle and a mark is due.
+ *
+ * Errors of handle/start: class systemic or retry: the runtime backs off (50 ms to 5 s, jittered), calls reopen(),
+ * seeks all partitions back to their stored offsets and goes on; poison and rejected never come out of a stage
+ * (it makes a terminal or dead record of them); fatal ends the process with status 70. */
+#pragma once
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/rnd.h"
+#include "lib/config/config.h"
+#include "lib/kafka/bus.h"
+#include "schemas/envelope.h"
+
+/* Outputs of one call. Everything is copied by outbox_add. */
+struct outbox;
+int outbox_add(struct outbox *out, enum topic topic, const struct envelope *env, struct span value,
+               struct err *err) MUST_CHECK;
+/* To topic `dead`, with the original bytes, key and headers, and why. For records without a readable id or
+ * of a wrong day (delivery.md rules 6, 16). */
+int outbox_dead(struct outbox *out, const struct record *rec, const char *why, struct err *err) MUST_CHECK;
+
+struct mark {
+    enum topic topic;
+    int32_t partition;
+    int64_t next_offset;
+};
+
+struct batch {
+    const struct record *records; /* log order within a partition */
+    size_t count;
+    const struct mark *store; /* see OFFSETS_DATABASE */
+    size_t store_count;
+};
+
+enum stage_kind { STAGE_BATCH, STAGE_ASYNC };
+enum stage_offsets { OFFSETS_KAFKA, OFFSETS_DATABASE };
+enum stage_start { STAGE_STARTED, STAGE_FULL, STAGE_ERROR };
+
+/* What a stage gets at open; all pointers live as long as the process. */
+struct stage_env {
+    const struct config *config;
+    const struct clock *clock;
+    struct rnd *rnd;
+    const struct bus_config *bus;
+};
+
+struct ticket; /* ASYNC: one record in hand; owned by the runtime */
+
+struct stage {
+    const char *name;
+    const char *group; /* consumer group; part of the contract */
+    enum stage_kind kind;
+    enum stage_offsets offsets;
+    bool marks_with_batch;
+    const enum topic *inputs;
+    size_t input_count;
+    const enum topic *outputs; /* warmed up before readiness */
+    size_t output_count;
+    int linger_ms, fetch_min_bytes, fetch_wait_max_ms, queued_max_kbytes;
+
+    int (*open)(const struct stage_env *env, void **self, struct err *err);
+    void (*close)(void *self);
+    int (*reopen)(void *self, struct err *err);
+    /* OFFSETS_DATABASE: fills marks (next_offset) for these partitions. */
+    int (*load_offsets)(void *self, struct mark *marks, size_t count, struct err *err);
+    /* BATCH */
+    int (*handle)(void *self, const struct batch *batch, struct outbox *out, struct err *err);
+    /* ASYNC: rec is valid until the ticket is finished with ticket_finish(ticket). */
+    enum stage_start (*start)(void *self, struct ticket *ticket, const struct record *rec, struct err *err);
+    int (*fd)(void *self);                       /* readable: ready() is due; -1 = none */
+    int (*ready)(void *self, struct err *err);   /* finishes tickets with ticket_finish */
+    int64_t (*next_due_ms)(void *self);          /* monotonic; INT64_MAX = no timer */
+    /* Partitions taken away: abandon their tickets (do not finish them). */
+    void (*revoked)(void *self, struct ticket *const *tickets, size_t count);
+};
+
+/* ASYNC: hands the record's outputs over; the ticket is gone for the stage. */
+struct outbox *ticket_outbox(struct ticket *ticket);
+void ticket_finish(struct ticket *ticket);
+
+/* The stage table of consumers/main.c; ends with a NULL name. */
+extern const struct stage *const stages[];

@@ -1,0 +1,74 @@
+/* The clear envelope: what every record says of itself in Kafka headers, and nothing personal.
+ *
+ * One header per field, text values (table in schemas/README.md): type "submission/1", id, day,
+ * project, key (data-key id "30-4f3a..."), key-hash, fingerprint, language, lane, attempt, not-before, origin,
+ * policy, traceparent, times, digest, signature. Absent optional fields have no header. The digest is
+ * SHA-256 of the value; the signature is HMAC-SHA-256 over all other headers in table order.
+ * Unknown headers are ignored; a repeated or malformed one makes the record unreadable (ERR_CORRUPT). */
+#pragma once
+#include "lib/base/arena.h"
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/base/uuid.h"
+#include "schemas/languages.h"
+#include "schemas/topics.h"
+
+enum record_type { /* names in schemas/records.def */
+#define RECORD(name, ...) RECORD_##name,
+#include "schemas/records.def"
+#undef RECORD
+    RECORD_COUNT
+};
+
+enum lane { LANE_INTERACTIVE, LANE_BATCH };
+
+/* Times of the submission's way so far: Unix nanoseconds, 0 = not yet. */
+struct stage_times {
+    int64_t received, produced, validated, admitted, dequeued;
+};
+
+#define TRACEPARENT_TEXT 56
+struct envelope {
+    enum record_type type;
+    uint16_t version;
+    struct uuid id;          /* submission id; its day is the submission's day */
+    struct uuid project;
+    uint16_t retention_class; /* days; with key_number: the data key's id */
+    uint64_t key_number;
+    bool keyed;              /* an Idempotency-Key was given: the next two count */
+    uint8_t key_hash[32], fingerprint[32];
+    enum language language;
+    enum profile profile;
+    enum lane lane;
+    uint32_t attempt;
+    int64_t not_before_ms;
+    char origin[16];         /* "api", "cli", "admit", "execute", "compact" */
+    char policy[16];         /* privacy policy version in force */
+    char traceparent[TRACEPARENT_TEXT]; /* "" = none; W3C Trace Context, version 00 */
+    struct stage_times times;
+    uint8_t digest[32];      /* of the value as sent */
+    bool is_signed;
+    char signer[24];         /* grant id; "gateway" */
+    uint8_t signature[32];
+};
+
+struct header {
+    const char *name;
+    struct span value;
+};
+#define ENVELOPE_HEADERS_MAX 24
+
+/* Renders into headers[] with values in arena; returns the count. */
+size_t envelope_encode(const struct envelope *env, struct arena *arena,
+                       struct header headers[ENVELOPE_HEADERS_MAX]);
+/* ERR_CORRUPT names the header and its rule. A record without a readable id sets *has_id = false. */
+int envelope_decode(const struct header *headers, size_t count, struct envelope *out, bool *has_id,
+                    struct err *err) MUST_CHECK;
+/* What the signature covers: every header but the signature itself, as "name=value\n". */
+int envelope_signed_text(const struct envelope *env, struct buf *out, struct err *err) MUST_CHECK;
+/* AAD of a value: binds content type (submission or verdict), id, project, day. A job carries the
+ * submission's value unchanged, so its content type is submission. */
+void envelope_aad(const struct envelope *env, enum record_type content, struct buf *out);
+const char *record_name(enum record_type type);
+/* Where this record goes in `topic`, by the rules of topics.h. */
+int32_t envelope_partition(const struct envelope *env, enum topic topic);

@@ -1,0 +1,45 @@
+/* A terminal result: packed into the value of a verdict record by execute and admit, stored unchanged by
+ * persist, turned into the v1 result body by the gateway. */
+#pragma once
+#include "lib/base/arena.h"
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "schemas/envelope.h"
+#include "schemas/verdict_rules.h"
+
+struct result {
+    struct uuid id;
+    enum language language;
+    enum profile profile;
+    struct verdict verdict;
+    const char *error_message;   /* NULL = the cause's own; names field and rule for rejections */
+    bool has_evidence;
+    struct evidence evidence;    /* counts when has_evidence */
+    struct stage_times times;
+    int64_t started_ns, completed_ns; /* Unix time; started 0 = never started */
+    struct span out, errout;     /* stdout and stderr, any bytes */
+    char policy[16];
+};
+
+/* The plain columns persist stores beside the sealed value. */
+struct result_summary {
+    enum verdict verdict;
+    enum cause cause;
+    enum language language;
+    enum profile profile;
+    bool has_exit_code, has_signal;
+    int exit_code, signal;
+    uint64_t cpu_ns, wall_ns, memory_peak_bytes, stdout_bytes, stderr_bytes;
+    int64_t received_ns, started_ns, completed_ns;
+};
+
+int result_pack(const struct result *result, struct buf *out, struct err *err) MUST_CHECK;
+int result_summary(struct span payload, struct result_summary *out, struct err *err) MUST_CHECK;
+/* The v1 body (api.md part 1) from a verdict's payload; id_shown differs from the stored id for aliases. Outputs
+ * that are not UTF-8 or hold NUL get U+FFFD and a twin field stdout_base64 / stderr_base64. */
+int result_body(struct span payload, const struct uuid *id_shown, struct buf *out, struct err *err) MUST_CHECK;
+/* The body of a submission that has no verdict yet (no `verdict` key). */
+void result_body_open(const struct uuid *id, enum language language, bool running,
+                      int64_t created_ns, int64_t started_ns, struct buf *out);
+/* Digest for comparing duplicates: SHA-256 is keyed by the caller; this is the canonical text. */
+int result_canonical(struct span payload, struct buf *out, struct err *err) MUST_CHECK;

@@ -1,0 +1,30 @@
+/* The topic table and the one function that chooses a partition (delivery.md rule 4). */
+#pragma once
+#include "lib/base/uuid.h"
+
+enum topic {
+#define TOPIC(name, ...) TOPIC_##name,
+#include "schemas/topics.def"
+#undef TOPIC
+    TOPIC_COUNT
+};
+
+#define RECORD_BYTES_MAX (4 * 1024 * 1024)
+#define RETENTION_CLASS_DEFAULT 30 /* days; classes are 7, 30, 90, 365 */
+
+struct topic_spec {
+    const char *name; /* without the prefix */
+    int32_t partitions;
+    int64_t retention_ms; /* with KEEP_PAYLOAD resolved for RETENTION_CLASS_DEFAULT */
+    bool keep_payload;    /* retention follows the longest class in use + 1 day */
+    bool compact;
+    bool durable;
+};
+
+const struct topic_spec *topic_spec(enum topic topic);
+/* By full name with the configured prefix removed; -1 when unknown. */
+int topic_find(struct span name, enum topic *out) __attribute__((warn_unused_result));
+/* (milliseconds of the UUIDv7 >> 4) mod partitions: records of the same 16 ms share a batch. */
+int32_t partition_of_id(const struct uuid *id, int32_t partitions);
+/* For keyed records in `submissions`: first 8 bytes (big endian) of the key hash mod partitions. */
+int32_t partition_of_key(const uint8_t key_hash[32], int32_t partitions);
