@@ -13,6 +13,7 @@ struct arena {
 void arena_init(struct arena *arena, size_t max_bytes);
 void arena_done(struct arena *arena);
 void arena_reset(struct arena *arena);
-void *arena_alloc(struct arena *arena, size_t bytes) __attribute__((malloc)); /* zeroed, 16-aligned */
+void *arena_alloc(struct arena *arena, size_t bytes)
+    __attribute__((malloc));                             /* zeroed, 16-aligned */
 char *arena_text(struct arena *arena, struct span text); /* NUL-terminated copy */
 struct span arena_copy(struct arena *arena, struct span bytes);

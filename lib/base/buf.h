@@ -1,10 +1,11 @@
 /* Owned, growing bytes with a hard maximum given at creation.
  *
  * Appending past the maximum or out of memory marks the buffer `failed` and drops the bytes; the
- * caller checks once at the end (buf_failed). buf_done frees; a zeroed buf with max set is valid. */
+ * caller checks once at the end (buf_failed). buf_done frees; a zeroed buf with max set is valid.
+ */
 #pragma once
-#include <stdarg.h>
 #include "lib/base/span.h"
+#include <stdarg.h>
 
 struct buf {
     char *data; /* NUL-terminated when len > 0 or after buf_text */

@@ -26,7 +26,8 @@ static inline int64_t clock_mono_ms(const struct clock *clock)
     return clock->mono_ns(clock) / 1000000;
 }
 
-/* UTC calendar. A day is the count of days since 1970-01-01 (PostgreSQL: date '1970-01-01' + day). */
+/* UTC calendar. A day is the count of days since 1970-01-01 (PostgreSQL: date '1970-01-01' + day).
+ */
 #define DAY_MS INT64_C(86400000)
 static inline int32_t day_of_ms(int64_t wall_ms)
 {
@@ -34,6 +35,6 @@ static inline int32_t day_of_ms(int64_t wall_ms)
 }
 #define DAY_TEXT 11
 #define RFC3339_TEXT 32
-void day_format(int32_t day, char out[DAY_TEXT]);          /* 2026-11-23 */
+void day_format(int32_t day, char out[DAY_TEXT]); /* 2026-11-23 */
 int day_parse(const char *text, int32_t *out) __attribute__((warn_unused_result));
 void rfc3339_format(int64_t wall_ns, char out[RFC3339_TEXT]); /* 2026-11-23T20:15:00.123456Z */

@@ -2,9 +2,10 @@
 #pragma once
 #include "lib/base/buf.h"
 
-#define HEX_SIZE(n) ((n) * 2 + 1)
+#define HEX_SIZE(n) ((n)*2 + 1)
 void hex_encode(const void *data, size_t len, char *out); /* lower case; out has HEX_SIZE(len) */
-int hex_decode(struct span text, void *out, size_t out_len) __attribute__((warn_unused_result)); /* exactly out_len bytes */
+int hex_decode(struct span text, void *out, size_t out_len)
+    __attribute__((warn_unused_result)); /* exactly out_len bytes */
 #define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
 void base64_encode(const void *data, size_t len, char *out); /* RFC 4648 part 4, padded */
 /* Strict: padding required, no spaces. *out_len is the capacity, then the length. */

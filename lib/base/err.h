@@ -19,23 +19,23 @@ enum err_class {
 
 enum err_code {
     ERR_NONE = 0,
-    ERR_INVALID,     /* rejected: a value breaks a rule; the message names field and rule */
-    ERR_TOO_LARGE,   /* rejected: a bound is exceeded */
-    ERR_NOT_FOUND,   /* rejected */
-    ERR_CONFLICT,    /* rejected */
-    ERR_DENIED,      /* rejected: no right to it */
-    ERR_ERASED,      /* rejected: key punctured or destroyed */
-    ERR_EXPIRED,     /* rejected: its day is gone */
-    ERR_BUSY,        /* retry */
-    ERR_TIMEOUT,     /* retry */
-    ERR_CORRUPT,     /* poison: checksum, tag or format is wrong */
-    ERR_BROKER,      /* systemic */
-    ERR_DATABASE,    /* systemic */
-    ERR_LAUNCHER,    /* systemic */
-    ERR_SYSTEM,      /* systemic: a system call failed, errno kept */
-    ERR_NO_MEMORY,   /* fatal */
-    ERR_CONFIG,      /* fatal: configuration or host refuses; the message says the remedy */
-    ERR_BUG,         /* fatal: an invariant of ours does not hold */
+    ERR_INVALID,   /* rejected: a value breaks a rule; the message names field and rule */
+    ERR_TOO_LARGE, /* rejected: a bound is exceeded */
+    ERR_NOT_FOUND, /* rejected */
+    ERR_CONFLICT,  /* rejected */
+    ERR_DENIED,    /* rejected: no right to it */
+    ERR_ERASED,    /* rejected: key punctured or destroyed */
+    ERR_EXPIRED,   /* rejected: its day is gone */
+    ERR_BUSY,      /* retry */
+    ERR_TIMEOUT,   /* retry */
+    ERR_CORRUPT,   /* poison: checksum, tag or format is wrong */
+    ERR_BROKER,    /* systemic */
+    ERR_DATABASE,  /* systemic */
+    ERR_LAUNCHER,  /* systemic */
+    ERR_SYSTEM,    /* systemic: a system call failed, errno kept */
+    ERR_NO_MEMORY, /* fatal */
+    ERR_CONFIG,    /* fatal: configuration or host refuses; the message says the remedy */
+    ERR_BUG,       /* fatal: an invariant of ours does not hold */
 };
 
 struct err {

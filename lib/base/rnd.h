@@ -1,10 +1,12 @@
-/* The randomness port. rnd_system is getrandom(2); rnd_seeded is a reproducible stream for tests. */
+/* The randomness port. rnd_system is getrandom(2); rnd_seeded is a reproducible stream for tests.
+ */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
 struct rnd {
-    void (*fill)(struct rnd *rnd, void *out, size_t len); /* never fails: aborts if the kernel cannot */
+    void (*fill)(struct rnd *rnd, void *out,
+                 size_t len); /* never fails: aborts if the kernel cannot */
     uint64_t state;
 };
 
