@@ -14,6 +14,16 @@ static void flatten(char *text)
             *c = ' ';
 }
 
+/* Cuts what does not fit. */
+static void append(char *message, size_t size, const char *text)
+{
+    size_t used = strlen(message), len = strlen(text);
+    if (len > size - 1 - used)
+        len = size - 1 - used;
+    memcpy(message + used, text, len);
+    message[used + len] = '\0';
+}
+
 int err_set_at(struct err *err, enum err_code code, int sys, const char *file, int line,
                const char *format, ...)
 {
@@ -26,8 +36,8 @@ int err_set_at(struct err *err, enum err_code code, int sys, const char *file, i
     va_end(args);
     if (sys != 0) {
         const char *text = strerrordesc_np(sys);
-        size_t used = strlen(message);
-        snprintf(message + used, sizeof message - used, ": %s", text ? text : "unknown error");
+        append(message, sizeof message, ": ");
+        append(message, sizeof message, text ? text : "unknown error");
     }
     flatten(message);
     memcpy(err->message, message, sizeof message);
@@ -47,8 +57,8 @@ int err_wrap(struct err *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    size_t used = strlen(message);
-    snprintf(message + used, sizeof message - used, ": %s", err->message);
+    append(message, sizeof message, ": ");
+    append(message, sizeof message, err->message);
     flatten(message);
     memcpy(err->message, message, sizeof message);
     return -1;
