@@ -11,7 +11,7 @@ struct result {
     struct uuid id;
     enum language language;
     enum profile profile;
-    struct verdict verdict;
+    struct decision verdict;
     const char *error_message;   /* NULL = the cause's own; names field and rule for rejections */
     bool has_evidence;
     struct evidence evidence;    /* counts when has_evidence */

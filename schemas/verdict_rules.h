@@ -28,7 +28,7 @@ enum output_integrity {
     OUTPUT_WRITE_ERROR,
 };
 
-struct verdict {
+struct decision {
     enum verdict verdict;
     enum cause cause;
     bool has_exit_code, has_signal; /* else null in the result */
@@ -36,9 +36,12 @@ struct verdict {
     enum output_integrity integrity;
 };
 
-struct verdict verdict_decide(const struct evidence *ev, enum taxonomy taxonomy);
+struct decision verdict_decide(const struct evidence *ev, enum taxonomy taxonomy);
+/* True when the phase ended well by every rule: after a compile for which this holds, and only then,
+ * the launcher starts the run. */
+bool verdict_phase_passed(const struct phase_evidence *phase);
 /* A verdict that no program run led to: rejections, poison, lost, unreadable, cancelled. */
-struct verdict verdict_without_run(enum cause cause);
+struct decision verdict_without_run(enum cause cause);
 
 const char *verdict_name(enum verdict verdict);
 const char *verdict_job_status(enum verdict verdict); /* "completed" or "error" */

@@ -1,0 +1,266 @@
+/* The verdict rules. Each rule is one function that says whether it matches; verdict_decide asks
+ * them in the order of the table in sandbox/README.md and takes the first.
+ *
+ * What only the program could have printed is never asked. Two questions have no exact answer in
+ * the kernel's evidence, and the rules take the narrow one: a denied system call "ended the
+ * program" when SIGSYS did (foreign architecture) or when the judge killed it for flooding, not
+ * when the program saw EPERM and then exited by itself; output "may end mid-write" when the program
+ * was ended by a signal after it had written something. */
+#include "schemas/verdict_rules.h"
+#include "lib/base/strict.h"
+#include <signal.h>
+
+#define EXIT_SIGSYS (128 + SIGSYS)
+#define NS_PER_MS UINT64_C(1000000)
+/* Actions that end the job: a missing report is then no missing evidence. */
+#define ACTIONS_THAT_KILL                                                                          \
+    (ACTION_KILL_CPU | ACTION_KILL_WALL | ACTION_KILL_OUTPUT | ACTION_KILL_OOM |                   \
+     ACTION_KILL_SECCOMP | ACTION_KILL_CANCEL)
+
+static const char *const verdict_names[VERDICT_COUNT] = {
+#define VERDICT(name, ...) #name,
+#include "schemas/verdicts.def"
+#undef VERDICT
+};
+
+static const char *const verdict_statuses[VERDICT_COUNT] = {
+#define VERDICT(name, status, meaning) status,
+#include "schemas/verdicts.def"
+#undef VERDICT
+};
+
+static const struct {
+    const char *name, *actor, *message;
+    enum verdict verdict;
+} causes[CAUSE_COUNT] = {
+#define CAUSE(name, verdict, actor, message) {#name, actor, message, VERDICT_##verdict},
+#include "schemas/causes.def"
+#undef CAUSE
+};
+
+static const char *const integrity_names[] = {
+    [OUTPUT_COMPLETE] = "complete",
+    [OUTPUT_TRUNCATED_BY_JUDGE_LIMIT] = "truncated_by_judge_limit",
+    [OUTPUT_TRUNCATED_BY_PROGRAM_CLOSE] = "truncated_by_program_close",
+    [OUTPUT_CRASH_MID_WRITE] = "crash_mid_write",
+    [OUTPUT_WRITE_ERROR] = "write_error",
+};
+
+static bool oom_killed(const struct phase_evidence *phase)
+{
+    return phase->oom_kills > 0 || (phase->actions & ACTION_KILL_OOM) != 0;
+}
+
+static bool over(uint64_t used_ns, uint64_t limit_ms)
+{
+    return limit_ms > 0 && used_ns / NS_PER_MS >= limit_ms && used_ns > limit_ms * NS_PER_MS;
+}
+
+static bool cpu_over(const struct phase_evidence *phase)
+{
+    return (phase->actions & ACTION_KILL_CPU) != 0 || over(phase->cpu_ns, phase->limits.cpu_ms);
+}
+
+static bool wall_over(const struct phase_evidence *phase)
+{
+    return (phase->actions & ACTION_KILL_WALL) != 0 || over(phase->wall_ns, phase->limits.wall_ms);
+}
+
+static bool output_cut(const struct phase_evidence *phase)
+{
+    return (phase->actions & ACTION_KILL_OUTPUT) != 0 || phase->stdout_cut || phase->stderr_cut;
+}
+
+static bool process_limit_hit(const struct phase_evidence *phase)
+{
+    return phase->pids_denied > 0 || (phase->pids_max > 0 && phase->pids_peak >= phase->pids_max);
+}
+
+/* RLIMIT_CPU's signals, believed only when the group's clock agrees: a program can send itself
+ * SIGXCPU. */
+static bool cpu_ended_by_kernel(const struct phase_evidence *phase)
+{
+    return (phase->actions & ACTION_KILL_CPU) == 0 && phase->signaled &&
+           (phase->signal == SIGXCPU || phase->signal == SIGKILL);
+}
+
+/* No judgement without it: one end, told in one complete report. A phase that the judge or an OOM
+ * kill ended needs no report, its end is known. */
+static bool evidence_missing(const struct phase_evidence *phase)
+{
+    if ((phase->actions & ACTIONS_THAT_KILL) != 0 || oom_killed(phase))
+        return false;
+    return !phase->reported || phase->exited == phase->signaled;
+}
+
+static bool left_something(const struct phase_evidence *phase)
+{
+    return phase->ran && (!phase->group_empty || phase->survivors > 0);
+}
+
+bool verdict_phase_passed(const struct phase_evidence *phase)
+{
+    return phase->ran && !evidence_missing(phase) && !left_something(phase) && !oom_killed(phase) &&
+           phase->actions == 0 && !cpu_over(phase) && !wall_over(phase) && !output_cut(phase) &&
+           phase->exited && phase->exit_code == 0;
+}
+
+/* Rules of the table's first row, and cancelling: the program is not the cause. */
+static bool decide_internal(const struct evidence *ev, const struct phase_evidence *phase,
+                            enum cause *cause)
+{
+    if (!ev->setup_ok)
+        *cause = CAUSE_ie_setup_failure;
+    else if (!phase->ran || evidence_missing(phase) ||
+             (phase == &ev->compile && verdict_phase_passed(phase)))
+        *cause = CAUSE_ie_missing_evidence;
+    else if (left_something(&ev->compile) || left_something(&ev->run))
+        *cause = CAUSE_ie_cleanup_failure;
+    else if ((phase->actions & ACTION_KILL_CANCEL) != 0)
+        *cause = CAUSE_ie_cancelled;
+    else
+        return false;
+    return true;
+}
+
+/* Rules about what the judge's limits ended. */
+static bool decide_limits(const struct phase_evidence *phase, enum cause *cause)
+{
+    if (oom_killed(phase))
+        *cause = CAUSE_mle_kernel_oom;
+    else if (cpu_over(phase))
+        *cause = cpu_ended_by_kernel(phase) ? CAUSE_tle_cpu_kernel : CAUSE_tle_cpu_judge;
+    else if (wall_over(phase))
+        *cause = CAUSE_tle_wall_judge;
+    else if (output_cut(phase))
+        *cause = CAUSE_output_limit_exceeded;
+    else
+        return false;
+    return true;
+}
+
+/* Rules about how the program itself ended. A compiler that ends badly in whatever way is a compile
+ * error: the program never ran. */
+static enum cause decide_end(const struct phase_evidence *phase, bool is_compile)
+{
+    if (is_compile && (phase->signaled || phase->exit_code != 0) &&
+        (phase->actions & ACTION_KILL_SECCOMP) == 0)
+        return CAUSE_compile_error;
+    if (phase->signaled && phase->signal == SIGXFSZ)
+        return CAUSE_fse_limit_exceeded;
+    if (phase->exited && phase->exit_code != 0 && process_limit_hit(phase))
+        return CAUSE_ple_cgroup_pids;
+    if ((phase->actions & ACTION_KILL_SECCOMP) != 0 || (phase->signaled && phase->signal == SIGSYS))
+        return CAUSE_seccomp_violation;
+    if (phase->signaled)
+        return CAUSE_re_fatal_signal;
+    return phase->exit_code != 0 ? CAUSE_re_nonzero_exit : CAUSE_normal_exit;
+}
+
+static enum output_integrity integrity_of(const struct evidence *ev,
+                                          const struct phase_evidence *phase)
+{
+    if (output_cut(phase))
+        return OUTPUT_TRUNCATED_BY_JUDGE_LIMIT;
+    for (size_t i = 0; i < COUNT_OF(ev->collection_errors); i++)
+        if (strncmp(ev->collection_errors[i], "stdout", 6) == 0 ||
+            strncmp(ev->collection_errors[i], "stderr", 6) == 0)
+            return OUTPUT_WRITE_ERROR;
+    if (!phase->exited && phase->stdout_bytes + phase->stderr_bytes > 0)
+        return OUTPUT_CRASH_MID_WRITE;
+    return OUTPUT_COMPLETE;
+}
+
+static enum verdict verdict_of(enum cause cause, enum taxonomy taxonomy)
+{
+    if (taxonomy == TAXONOMY_EXTENDED && cause == CAUSE_ple_cgroup_pids)
+        return VERDICT_PLE;
+    if (taxonomy == TAXONOMY_EXTENDED && cause == CAUSE_fse_limit_exceeded)
+        return VERDICT_FSE;
+    return causes[cause].verdict;
+}
+
+struct decision verdict_decide(const struct evidence *ev, enum taxonomy taxonomy)
+{
+    const struct phase_evidence *phase = evidence_phase(ev);
+    enum cause cause = CAUSE_normal_exit;
+    if (!decide_internal(ev, phase, &cause) && !decide_limits(phase, &cause))
+        cause = decide_end(phase, phase == &ev->compile);
+
+    struct decision out = {.verdict = verdict_of(cause, taxonomy),
+                          .cause = cause,
+                          .has_exit_code = phase->exited,
+                          .has_signal = phase->signaled,
+                          .exit_code = phase->exited ? phase->exit_code : 0,
+                          .signal = phase->signaled ? phase->signal : 0,
+                          .integrity = integrity_of(ev, phase)};
+    if (cause == CAUSE_seccomp_violation) {
+        out.has_exit_code = true;
+        out.exit_code = EXIT_SIGSYS;
+    }
+    return out;
+}
+
+struct decision verdict_without_run(enum cause cause)
+{
+    CHECK((unsigned)cause < CAUSE_COUNT);
+    return (struct decision){.verdict = causes[cause].verdict, .cause = cause};
+}
+
+const char *verdict_name(enum verdict verdict)
+{
+    CHECK((unsigned)verdict < VERDICT_COUNT);
+    return verdict_names[verdict];
+}
+
+const char *verdict_job_status(enum verdict verdict)
+{
+    CHECK((unsigned)verdict < VERDICT_COUNT);
+    return verdict_statuses[verdict];
+}
+
+const char *cause_name(enum cause cause)
+{
+    CHECK((unsigned)cause < CAUSE_COUNT);
+    return causes[cause].name;
+}
+
+const char *cause_actor(enum cause cause)
+{
+    CHECK((unsigned)cause < CAUSE_COUNT);
+    return causes[cause].actor;
+}
+
+const char *cause_message(enum cause cause)
+{
+    CHECK((unsigned)cause < CAUSE_COUNT);
+    return causes[cause].message;
+}
+
+const char *output_integrity_name(enum output_integrity integrity)
+{
+    CHECK((unsigned)integrity < COUNT_OF(integrity_names));
+    return integrity_names[integrity];
+}
+
+int verdict_find(struct span name, enum verdict *out)
+{
+    for (unsigned i = 0; i < VERDICT_COUNT; i++) {
+        if (span_is(name, verdict_names[i])) {
+            *out = (enum verdict)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+int cause_find(struct span name, enum cause *out)
+{
+    for (unsigned i = 0; i < CAUSE_COUNT; i++) {
+        if (span_is(name, causes[i].name)) {
+            *out = (enum cause)i;
+            return 0;
+        }
+    }
+    return -1;
+}
