@@ -8,7 +8,15 @@
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
-enum section { SECTION_CODE = 1, SECTION_STDIN = 2, SECTION_STDOUT = 3, SECTION_STDERR = 4, SECTION_FILE = 5 };
+enum section {
+    SECTION_CODE = 1,
+    SECTION_STDIN,
+    SECTION_STDOUT,
+    SECTION_STDERR,
+    SECTION_FILE,
+    SECTION_EVIDENCE, /* of a verdict: what the sandbox measured, as evidence_encode wrote it */
+    SECTION_LAST = SECTION_EVIDENCE,
+};
 #define PAYLOAD_SECTIONS_MAX 80
 
 struct payload {
