@@ -3,6 +3,7 @@
  * Libraries fill it and return -1; they never log. A caller adds context with err_wrap() on the
  * way up; only the consumer runtime, the gateway's main loop and the commands print it, once. */
 #pragma once
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 
