@@ -6,12 +6,12 @@ failures=0
 psql=(/usr/lib/postgresql/15/bin/psql -X -q -A -t -v ON_ERROR_STOP=1 -v VERBOSITY=verbose)
 run() { "${psql[@]}" "$@" 2>&1; }
 fail() { echo "FAILED: $*" >&2; failures=$((failures + 1)); }
-# wants EXPECTED WHAT psql-arguments...
+# wants EXPECTED WHAT psql-arguments...: the whole output, or an SQLSTATE
 wants() {
     local expected=$1 what=$2 got
     shift 2
     got=$(run "$@") || true
-    [[ $got == *"$expected"* ]] || fail "$what: wanted '$expected', got '$got'"
+    [[ $got == "$expected" || $got == *"ERROR:  $expected: "* ]] || fail "$what: wanted '$expected', got '$got'"
 }
 a=00000000-0000-7000-8000-00000000000a b=00000000-0000-7000-8000-00000000000b
 key="decode(repeat('ab', 32), 'hex')"
@@ -49,7 +49,7 @@ wants 23514 'a replay into the dropped day' -U rustbox_admit -c "$(insert 30 202
 wants 23514 'a verdict into the dropped day' -U rustbox_persist -c "$(evidence 30 2026-11-22 $gone $a)"
 wants '' 'another class keeps the day' -U rustbox_admit -c "$(insert 90 2026-11-22 $gone $a)"
 run -c "DELETE FROM rustbox.submissions" >/dev/null
-wants 'toast_tuple_target=8160' 'rows stay whole' -c "SELECT reloptions FROM pg_class WHERE relname = 'evidence_30_20261123'"
+wants '{toast_tuple_target=8160}' 'rows stay whole' -c "SELECT reloptions FROM pg_class WHERE relname = 'evidence_30_20261123'"
 wants e 'ciphertext is not compressed' -c "SELECT attstorage FROM pg_attribute
     WHERE attrelid = 'rustbox.evidence_30_20261123'::regclass AND attname = 'sealed'"
 
