@@ -1,5 +1,9 @@
-/* A terminal result: packed into the value of a verdict record by execute and admit, stored unchanged by
- * persist, turned into the v1 result body by the gateway. */
+/* A terminal result: packed into the value of a verdict record by execute and admit, stored
+ * unchanged by persist, turned into the v1 result body by the gateway.
+ *
+ * The payload: metadata (JSON with sorted keys; times as decimal strings of Unix nanoseconds), then
+ * the sections stdout, stderr and, after a run, evidence: exactly what evidence_encode wrote, so
+ * that the verdict can be decided again from it. */
 #pragma once
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
@@ -7,18 +11,22 @@
 #include "schemas/envelope.h"
 #include "schemas/verdict_rules.h"
 
+#define RESULT_MESSAGE_MAX 400
+
 struct result {
     struct uuid id;
     enum language language;
     enum profile profile;
     struct decision verdict;
-    const char *error_message;   /* NULL = the cause's own; names field and rule for rejections */
+    const char *error_message; /* NULL = the cause's own; names field and rule for rejections */
     bool has_evidence;
-    struct evidence evidence;    /* counts when has_evidence */
+    struct evidence evidence; /* counts when has_evidence */
     struct stage_times times;
     int64_t started_ns, completed_ns; /* Unix time; started 0 = never started */
-    struct span out, errout;     /* stdout and stderr, any bytes */
+    struct span out, errout;          /* stdout and stderr, any bytes */
     char policy[16];
+    uint8_t
+        digest[32]; /* of the submission's value as executed (its envelope's); zero = never read */
 };
 
 /* The plain columns persist stores beside the sealed value. */
@@ -34,12 +42,19 @@ struct result_summary {
 };
 
 int result_pack(const struct result *result, struct buf *out, struct err *err) MUST_CHECK;
+/* The whole result back; outputs point into payload, error_message into arena. ERR_CORRUPT. */
+int result_unpack(struct span payload, struct arena *arena, struct result *out,
+                  struct err *err) MUST_CHECK;
+/* Without reading the evidence: a tenth of the cost. */
 int result_summary(struct span payload, struct result_summary *out, struct err *err) MUST_CHECK;
-/* The v1 body (api.md part 1) from a verdict's payload; id_shown differs from the stored id for aliases. Outputs
- * that are not UTF-8 or hold NUL get U+FFFD and a twin field stdout_base64 / stderr_base64. */
-int result_body(struct span payload, const struct uuid *id_shown, struct buf *out, struct err *err) MUST_CHECK;
+/* The v1 body (api.md part 1) from a verdict's payload; id_shown differs from the stored id for
+ * aliases. Outputs that are not UTF-8 or hold NUL get U+FFFD and a twin field stdout_base64 /
+ * stderr_base64. */
+int result_body(struct span payload, const struct uuid *id_shown, struct buf *out,
+                struct err *err) MUST_CHECK;
 /* The body of a submission that has no verdict yet (no `verdict` key). */
 void result_body_open(const struct uuid *id, enum language language, bool running,
                       int64_t created_ns, int64_t started_ns, struct buf *out);
-/* Digest for comparing duplicates: SHA-256 is keyed by the caller; this is the canonical text. */
+/* Canonical text for comparing duplicates (the caller hashes it with a key): what the program did,
+ * without any measurement, so that two executions of a deterministic program agree. */
 int result_canonical(struct span payload, struct buf *out, struct err *err) MUST_CHECK;

@@ -1,0 +1,303 @@
+/* Packing and reading terminal results. The metadata repeats the few figures that persist stores as
+ * plain columns, so that the hot path never parses the evidence. */
+#include "schemas/result.h"
+#include "lib/base/enc.h"
+#include "lib/base/strict.h"
+#include "schemas/payload.h"
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+
+#define FORMAT 1
+#define SAFE_INTEGER_MAX ((UINT64_C(1) << 53) - 1)
+#define META_BYTES_MAX 8192
+#define EVIDENCE_BYTES_MAX (64 * 1024)
+
+static void json_auto(cJSON **json)
+{
+    cJSON_Delete(*json);
+}
+#define JSON_AUTO __attribute__((cleanup(json_auto)))
+
+/* ---- writing ---- */
+
+static void put_u64(struct buf *out, const char *name, uint64_t value)
+{
+    const char *quote = value > SAFE_INTEGER_MAX ? "\"" : "";
+    buf_printf(out, ",\"%s\":%s%" PRIu64 "%s", name, quote, value, quote);
+}
+
+static void put_ns(struct buf *out, const char *name, int64_t value)
+{
+    buf_printf(out, ",\"%s\":\"%" PRId64 "\"", name, value);
+}
+
+static void put_int_or_null(struct buf *out, const char *name, bool has, int value)
+{
+    if (has)
+        buf_printf(out, ",\"%s\":%d", name, value);
+    else
+        buf_printf(out, ",\"%s\":null", name);
+}
+
+/* Cut at the maximum, and printable whatever it was. */
+static void put_message(const char *message, struct buf *out)
+{
+    BUF_AUTO struct buf clean = {.max = 3 * RESULT_MESSAGE_MAX};
+    utf8_scrub(span_of(message, strnlen(message, RESULT_MESSAGE_MAX)), &clean);
+    json_quote(buf_span(&clean), out);
+}
+
+static void put_meta(const struct result *result, struct buf *out)
+{
+    static const struct phase_evidence no_phase;
+    const struct phase_evidence *phase =
+        result->has_evidence ? evidence_phase(&result->evidence) : &no_phase;
+    const struct decision *decision = &result->verdict;
+    char id[UUID_TEXT], digest[HEX_SIZE(32)];
+    uuid_format(&result->id, id);
+    hex_encode(result->digest, sizeof result->digest, digest);
+    buf_printf(out, "{\"cause\":\"%s\"", cause_name(decision->cause));
+    put_ns(out, "completed_ns", result->completed_ns);
+    put_u64(out, "cpu_ns", phase->cpu_ns);
+    buf_printf(out, ",\"digest\":\"%s\",\"error_message\":", digest);
+    if (result->error_message)
+        put_message(result->error_message, out);
+    else
+        buf_puts(out, "null");
+    put_int_or_null(out, "exit_code", decision->has_exit_code, decision->exit_code);
+    buf_printf(out, ",\"format\":%d,\"id\":\"%s\",\"integrity\":\"%s\",\"language\":\"%s\"", FORMAT,
+               id, output_integrity_name(decision->integrity), language_name(result->language));
+    put_u64(out, "memory_peak_bytes", phase->memory_peak_bytes);
+    buf_printf(out, ",\"policy\":");
+    json_quote(span_text(result->policy), out);
+    buf_printf(out, ",\"profile\":\"%s\"", profile_name(result->profile));
+    put_int_or_null(out, "signal", decision->has_signal, decision->signal);
+    put_ns(out, "started_ns", result->started_ns);
+    put_u64(out, "stderr_bytes", result->has_evidence ? phase->stderr_bytes : result->errout.len);
+    put_u64(out, "stdout_bytes", result->has_evidence ? phase->stdout_bytes : result->out.len);
+    const struct stage_times *times = &result->times;
+    buf_printf(out,
+               ",\"times\":[\"%" PRId64 "\",\"%" PRId64 "\",\"%" PRId64 "\",\"%" PRId64
+               "\",\"%" PRId64 "\"]",
+               times->received, times->produced, times->validated, times->admitted,
+               times->dequeued);
+    buf_printf(out, ",\"verdict\":\"%s\"", verdict_name(decision->verdict));
+    put_u64(out, "wall_ns", phase->wall_ns);
+    buf_puts(out, "}");
+}
+
+int result_pack(const struct result *result, struct buf *out, struct err *err)
+{
+    BUF_AUTO struct buf meta = {.max = META_BYTES_MAX};
+    BUF_AUTO struct buf evidence = {.max = EVIDENCE_BYTES_MAX};
+    put_meta(result, &meta);
+    if (meta.failed)
+        return err_set(err, ERR_BUG, "result: metadata above %d bytes", META_BYTES_MAX);
+    struct payload payload = {.meta = buf_span(&meta), .sections = 2};
+    payload.section[0].kind = SECTION_STDOUT;
+    payload.section[0].bytes = result->out;
+    payload.section[1].kind = SECTION_STDERR;
+    payload.section[1].bytes = result->errout;
+    if (result->has_evidence) {
+        if (evidence_encode(&result->evidence, &evidence, err))
+            return -1;
+        payload.section[payload.sections].kind = SECTION_EVIDENCE;
+        payload.section[payload.sections++].bytes = buf_span(&evidence);
+    }
+    return payload_pack(&payload, out, err);
+}
+
+/* ---- reading: written by this system and verified by the AEAD tag, so cJSON's leniency does no
+ * harm ---- */
+
+static int wrong(const char *name, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "result: %s is missing or malformed", name);
+}
+
+static const char *get_text(const cJSON *meta, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(meta, name));
+    return text ? text : "";
+}
+
+static bool get_u64(const cJSON *item, uint64_t *out)
+{
+    if (cJSON_IsString(item))
+        return span_u64(span_text(item->valuestring), out) == 0;
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
+        item->valuedouble > (double)SAFE_INTEGER_MAX)
+        return false;
+    *out = (uint64_t)item->valuedouble;
+    return true;
+}
+
+static bool get_ns(const cJSON *item, int64_t *out)
+{
+    uint64_t value;
+    if (!get_u64(item, &value) || value > INT64_MAX)
+        return false;
+    *out = (int64_t)value;
+    return true;
+}
+
+/* A number, or null when there is none. */
+static bool get_int(const cJSON *meta, const char *name, bool *has, int *out)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(meta, name);
+    *has = cJSON_IsNumber(item);
+    *out = *has ? item->valueint : 0;
+    return *has || cJSON_IsNull(item);
+}
+
+static bool get_integrity(const cJSON *meta, enum output_integrity *out)
+{
+    for (int i = OUTPUT_COMPLETE; i <= OUTPUT_WRITE_ERROR; i++) {
+        *out = (enum output_integrity)i;
+        if (strcmp(output_integrity_name(*out), get_text(meta, "integrity")) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int get_names(const cJSON *meta, struct result *out, struct err *err)
+{
+    if (verdict_find(span_text(get_text(meta, "verdict")), &out->verdict.verdict))
+        return wrong("verdict", err);
+    if (cause_find(span_text(get_text(meta, "cause")), &out->verdict.cause))
+        return wrong("cause", err);
+    if (language_find(span_text(get_text(meta, "language")), &out->language))
+        return wrong("language", err);
+    if (profile_find(span_text(get_text(meta, "profile")), &out->profile))
+        return wrong("profile", err);
+    if (!get_integrity(meta, &out->verdict.integrity))
+        return wrong("integrity", err);
+    if (uuid_parse(span_text(get_text(meta, "id")), &out->id))
+        return wrong("id", err);
+    if (span_copy(span_text(get_text(meta, "policy")), out->policy, sizeof out->policy))
+        return wrong("policy", err);
+    if (hex_decode(span_text(get_text(meta, "digest")), out->digest, sizeof out->digest))
+        return wrong("digest", err);
+    return 0;
+}
+
+static int get_times(const cJSON *meta, struct result *out, struct err *err)
+{
+    const cJSON *times = cJSON_GetObjectItemCaseSensitive(meta, "times");
+    int64_t *const fields[] = {&out->times.received, &out->times.produced, &out->times.validated,
+                               &out->times.admitted, &out->times.dequeued};
+    for (int i = 0; i < (int)COUNT_OF(fields); i++)
+        if (!get_ns(cJSON_GetArrayItem(times, i), fields[i]))
+            return wrong("times", err);
+    if (!get_ns(cJSON_GetObjectItemCaseSensitive(meta, "started_ns"), &out->started_ns) ||
+        !get_ns(cJSON_GetObjectItemCaseSensitive(meta, "completed_ns"), &out->completed_ns))
+        return wrong("started_ns or completed_ns", err);
+    return 0;
+}
+
+static int get_figures(const cJSON *meta, struct result_summary *out, struct err *err)
+{
+    const struct {
+        const char *name;
+        uint64_t *value;
+    } figures[] = {{"cpu_ns", &out->cpu_ns},
+                   {"wall_ns", &out->wall_ns},
+                   {"memory_peak_bytes", &out->memory_peak_bytes},
+                   {"stdout_bytes", &out->stdout_bytes},
+                   {"stderr_bytes", &out->stderr_bytes}};
+    for (size_t i = 0; i < COUNT_OF(figures); i++)
+        if (!get_u64(cJSON_GetObjectItemCaseSensitive(meta, figures[i].name), figures[i].value))
+            return wrong(figures[i].name, err);
+    return 0;
+}
+
+/* Everything but the evidence. arena may be NULL: then error_message is not wanted. */
+static int read_meta(struct span text, struct arena *arena, struct result *out,
+                     struct result_summary *sum, struct err *err)
+{
+    JSON_AUTO cJSON *meta = text.len > 0 && text.len <= META_BYTES_MAX
+                                ? cJSON_ParseWithLength(text.data, text.len)
+                                : NULL;
+    uint64_t format;
+    if (!cJSON_IsObject(meta))
+        return err_set(err, ERR_CORRUPT, "result: the metadata is not a JSON object");
+    if (!get_u64(cJSON_GetObjectItemCaseSensitive(meta, "format"), &format) || format != FORMAT)
+        return err_set(err, ERR_CORRUPT, "result: format is not %d", FORMAT);
+    if (get_names(meta, out, err) || get_times(meta, out, err) || get_figures(meta, sum, err))
+        return -1;
+    struct decision *decision = &out->verdict;
+    if (!get_int(meta, "exit_code", &decision->has_exit_code, &decision->exit_code) ||
+        !get_int(meta, "signal", &decision->has_signal, &decision->signal))
+        return wrong("exit_code or signal", err);
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(meta, "error_message");
+    if (!cJSON_IsNull(message) && !cJSON_IsString(message))
+        return wrong("error_message", err);
+    if (arena && cJSON_IsString(message)) {
+        out->error_message = arena_text(arena, span_text(message->valuestring));
+        if (!out->error_message)
+            return err_set(err, ERR_NO_MEMORY, "result: no room for the message");
+    }
+    return 0;
+}
+
+int result_unpack(struct span payload, struct arena *arena, struct result *out, struct err *err)
+{
+    struct payload parts;
+    struct result made = {.has_evidence = false};
+    struct result_summary sum;
+    if (payload_unpack(payload, &parts, err) || read_meta(parts.meta, arena, &made, &sum, err))
+        return -1;
+    made.out = payload_section(&parts, SECTION_STDOUT);
+    made.errout = payload_section(&parts, SECTION_STDERR);
+    struct span evidence = payload_section(&parts, SECTION_EVIDENCE);
+    made.has_evidence = evidence.data != NULL;
+    if (made.has_evidence && evidence_decode(evidence, &made.evidence, err))
+        return -1;
+    *out = made;
+    return 0;
+}
+
+int result_summary(struct span payload, struct result_summary *out, struct err *err)
+{
+    struct payload parts;
+    struct result result;
+    struct result_summary sum;
+    if (payload_unpack(payload, &parts, err) || read_meta(parts.meta, NULL, &result, &sum, err))
+        return -1;
+    sum.verdict = result.verdict.verdict;
+    sum.cause = result.verdict.cause;
+    sum.language = result.language;
+    sum.profile = result.profile;
+    sum.has_exit_code = result.verdict.has_exit_code;
+    sum.exit_code = result.verdict.exit_code;
+    sum.has_signal = result.verdict.has_signal;
+    sum.signal = result.verdict.signal;
+    sum.received_ns = result.times.received;
+    sum.started_ns = result.started_ns;
+    sum.completed_ns = result.completed_ns;
+    *out = sum;
+    return 0;
+}
+
+int result_canonical(struct span payload, struct buf *out, struct err *err)
+{
+    struct payload parts;
+    struct result result;
+    struct result_summary sum;
+    if (payload_unpack(payload, &parts, err) || read_meta(parts.meta, NULL, &result, &sum, err))
+        return -1;
+    struct span text = payload_section(&parts, SECTION_STDOUT);
+    struct span errors = payload_section(&parts, SECTION_STDERR);
+    char id[UUID_TEXT];
+    uuid_format(&result.id, id);
+    buf_printf(out, "{\"cause\":\"%s\"", cause_name(result.verdict.cause));
+    put_int_or_null(out, "exit_code", result.verdict.has_exit_code, result.verdict.exit_code);
+    buf_printf(out, ",\"id\":\"%s\",\"integrity\":\"%s\"", id,
+               output_integrity_name(result.verdict.integrity));
+    put_int_or_null(out, "signal", result.verdict.has_signal, result.verdict.signal);
+    buf_printf(out, ",\"verdict\":\"%s\"}\n%zu\n", verdict_name(result.verdict.verdict), text.len);
+    buf_add(out, text.data, text.len);
+    buf_printf(out, "\n%zu\n", errors.len);
+    buf_add(out, errors.data, errors.len);
+    return out->failed ? err_set(err, ERR_NO_MEMORY, "canonical result: the buffer is full") : 0;
+}
