@@ -1,0 +1,188 @@
+/* The launcher's client: one connection, jobs out as sealed memfds, reports in as mapped memory.
+ * Runs in the consumers, so it decides nothing about isolation and never blocks after box_open. */
+#include "lib/base/cleanup.h"
+#include "sandbox/box.h"
+#include "sandbox/wire.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+struct box {
+    int fd;
+    uint32_t slots, in_flight;
+    char buffer[BOX_MESSAGE_BYTES];
+};
+
+static int connect_to(const char *path, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (span_copy(span_text(path), address.sun_path, sizeof address.sun_path) != 0)
+        return err_set(err, ERR_CONFIG, "launcher socket path is over %zu bytes",
+                       sizeof address.sun_path - 1);
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "socket");
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        return err_sys(err, ERR_LAUNCHER, "connect to the launcher at %s (is rustbox-box running?)",
+                       path);
+    return take_fd(&fd);
+}
+
+static int wait_greeting(struct box *box, int timeout_ms, struct box_info *info, struct err *err)
+{
+    struct pollfd poller = {.fd = box->fd, .events = POLLIN};
+    int ready;
+    do
+        ready = poll(&poller, 1, timeout_ms);
+    while (ready < 0 && errno == EINTR);
+    if (ready <= 0)
+        return err_set(err, ERR_LAUNCHER, "no greeting from the launcher within %d ms", timeout_ms);
+    int fds[WIRE_FDS];
+    struct span text;
+    int got = wire_recv(box->fd, box->buffer, sizeof box->buffer, &text, fds, err);
+    if (got <= 0)
+        return got < 0 ? -1 : err_set(err, ERR_LAUNCHER, "no greeting from the launcher");
+    if (wire_decode_greeting(text, info, err) != 0)
+        return -1;
+    box->slots = info->slots;
+    return 0;
+}
+
+int box_open(const char *socket_path, int timeout_ms, struct box **out, struct box_info *info,
+             struct err *err)
+{
+    struct box *box = calloc(1, sizeof *box);
+    if (!box)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a launcher connection");
+    box->fd = connect_to(socket_path, err);
+    if (box->fd < 0 || wait_greeting(box, timeout_ms, info, err) != 0) {
+        box_close(box);
+        return -1;
+    }
+    *out = box;
+    return 0;
+}
+
+void box_close(struct box *box)
+{
+    if (!box)
+        return;
+    if (box->fd >= 0)
+        close(box->fd);
+    free(box);
+}
+
+int box_fd(const struct box *box)
+{
+    return box->fd;
+}
+
+static int sealed_memfd(const char *name, struct span content, struct err *err)
+{
+    AUTO_FD int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "memfd_create");
+    for (size_t done = 0; done < content.len;) {
+        ssize_t n = write(fd, (const char *)content.data + done, content.len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_sys(err, ERR_SYSTEM, "write %s for the launcher", name);
+        done += (size_t)n;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+        return err_sys(err, ERR_SYSTEM, "seal %s", name);
+    return take_fd(&fd);
+}
+
+static int send_request(struct box *box, const struct wire_request *request, const int *fds,
+                        size_t fd_count, struct err *err)
+{
+    BUF_AUTO struct buf text;
+    buf_init(&text, BOX_MESSAGE_BYTES);
+    if (wire_encode_request(request, &text, err) != 0)
+        return -1;
+    int sent = wire_send(box->fd, buf_span(&text), fds, fd_count, err);
+    if (sent == 0)
+        return err_set(err, ERR_BUSY, "the launcher does not read its socket now");
+    return sent < 0 ? -1 : 0;
+}
+
+int box_submit(struct box *box, const struct box_job *job, struct err *err)
+{
+    if (box->in_flight >= box->slots)
+        return err_set(err, ERR_BUSY, "all %u slots of the launcher are in use", box->slots);
+    AUTO_FD int code = sealed_memfd("code", job->code, err);
+    if (code < 0)
+        return -1;
+    AUTO_FD int input = sealed_memfd("stdin", job->stdin_data, err);
+    if (input < 0)
+        return -1;
+    struct wire_request request = {.kind = WIRE_JOB, .job = *job};
+    int fds[WIRE_FDS] = {code, input};
+    if (send_request(box, &request, fds, WIRE_FDS, err) != 0)
+        return -1;
+    box->in_flight++;
+    return 0;
+}
+
+int box_cancel(struct box *box, const struct uuid *id, struct err *err)
+{
+    struct wire_request request = {.kind = WIRE_CANCEL, .job = {.id = *id}};
+    return send_request(box, &request, NULL, 0, err);
+}
+
+static int map_output(int fd, struct span *out, void **map, struct err *err)
+{
+    struct stat st;
+    *out = span_of("", 0);
+    *map = NULL;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return err_set(err, ERR_LAUNCHER, "a report came without its outputs");
+    if (st.st_size == 0)
+        return 0;
+    void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return err_sys(err, ERR_SYSTEM, "map an output of %lld bytes", (long long)st.st_size);
+    *map = data;
+    *out = span_of(data, (size_t)st.st_size);
+    return 0;
+}
+
+int box_next(struct box *box, struct box_report *out, struct err *err)
+{
+    int fds[WIRE_FDS];
+    struct span text;
+    int got = wire_recv(box->fd, box->buffer, sizeof box->buffer, &text, fds, err);
+    if (got <= 0)
+        return got;
+    memset(out, 0, sizeof *out);
+    int result = wire_decode_report(text, &out->id, &out->evidence, err);
+    if (result == 0)
+        result = map_output(fds[0], &out->out, &out->private_maps[0], err);
+    if (result == 0)
+        result = map_output(fds[1], &out->errout, &out->private_maps[1], err);
+    for (size_t i = 0; i < WIRE_FDS; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (result != 0) {
+        box_report_done(out);
+        return -1;
+    }
+    if (box->in_flight > 0)
+        box->in_flight--;
+    return 1;
+}
+
+void box_report_done(struct box_report *report)
+{
+    if (report->private_maps[0])
+        munmap(report->private_maps[0], report->out.len);
+    if (report->private_maps[1])
+        munmap(report->private_maps[1], report->errout.len);
+    memset(report, 0, sizeof *report);
+}

@@ -1,0 +1,116 @@
+/* What both control group backends share: making, joining and removing groups, and reading
+ * and writing their small files. The launcher's parent groups: cgroup_root.c. */
+#include "sandbox/cgroup.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/span.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err)
+{
+    AUTO_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
+    size_t used = 0;
+    for (ssize_t got = 1; got > 0 && used < size - 1; used += (size_t)(got > 0 ? got : 0)) {
+        got = read(fd, out + used, size - 1 - used);
+        if (got < 0)
+            return err_sys(err, ERR_SYSTEM, "read %s of a control group", file);
+    }
+    while (used > 0 && isspace((unsigned char)out[used - 1]))
+        used--;
+    out[used] = '\0';
+    return 0;
+}
+
+int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err)
+{
+    char text[64];
+    if (cgroup_read(dir, file, text, sizeof text, err) != 0)
+        return -1;
+    if (strcmp(text, "max") == 0)
+        *out = UINT64_MAX;
+    else if (span_u64(span_text(text), out) != 0)
+        return err_set(err, ERR_SYSTEM, "%s of a control group is not a number", file);
+    return 0;
+}
+
+int cgroup_write(int dir, const char *file, const char *text, struct err *err)
+{
+    AUTO_FD int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
+    if (write(fd, text, strlen(text)) < 0)
+        return err_sys(err, ERR_SYSTEM, "write %s to %s of a control group", text, file);
+    return 0;
+}
+
+uint64_t cgroup_key(const char *text, const char *key)
+{
+    size_t len = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, len) == 0 && line[len] == ' ')
+            return strtoull(line + len + 1, NULL, 10);
+    }
+    return 0;
+}
+
+static int open_dir(int at, const char *path)
+{
+    return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t memory_bytes,
+                  uint64_t processes, struct cgroup *out, struct err *err)
+{
+    *out = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
+    snprintf(out->name, sizeof out->name, "%s", name);
+    const struct cgroup_backend *backend = root->backend;
+    for (size_t i = 0; backend->trees[i]; i++) {
+        bool own = i < backend->job_dirs;
+        if (own && mkdirat(root->dirs[i], name, 0755) != 0)
+            return err_sys(err, ERR_SYSTEM, "make a control group for a job (%s)",
+                           backend->trees[i]);
+        out->dirs[i] =
+            own ? open_dir(root->dirs[i], name) : fcntl(root->dirs[i], F_DUPFD_CLOEXEC, 3);
+        if (out->dirs[i] < 0)
+            return err_sys(err, ERR_SYSTEM, "open a job's control group");
+    }
+    return backend->apply(out, memory_bytes, processes, err);
+}
+
+int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err)
+{
+    if (group->oom_fd >= 0)
+        close(group->oom_fd);
+    group->oom_fd = -1;
+    for (size_t i = 0; i < CGROUP_DIRS; i++) {
+        if (group->dirs[i] < 0)
+            continue;
+        bool own = i < root->backend->job_dirs;
+        if (own && unlinkat(root->dirs[i], group->name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+            if (errno == EBUSY)
+                return 0;
+            return err_sys(err, ERR_SYSTEM, "remove a job's control group");
+        }
+        close(group->dirs[i]);
+        group->dirs[i] = -1;
+    }
+    return 1;
+}
+
+int cgroup_join(const struct cgroup *group)
+{
+    for (size_t i = 0; i < CGROUP_DIRS; i++) {
+        if (group->dirs[i] < 0)
+            continue;
+        AUTO_FD int fd = openat(group->dirs[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0", 1) != 1)
+            return -1;
+    }
+    return 0;
+}

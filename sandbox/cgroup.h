@@ -1,0 +1,68 @@
+/* Control groups: one group per phase, below one parent group per launcher.
+ *
+ * Two backends behind one struct of functions: v1 (memory, pids and cpuacct hierarchies, plus the
+ * launcher's share of cpu) and v2 (one tree). Chosen by what the host offers. A group's numbers
+ * are the evidence for memory, CPU and process verdicts; limits are read back after setting.
+ * Nobody but the launcher ever holds these descriptors. */
+#pragma once
+#include "lib/base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CGROUP_DIRS 4
+#define CGROUP_PATH 256
+#define CGROUP_NAME 32
+#define CGROUP_INSTANCES 1024
+
+struct cgroup_usage {
+    uint64_t cpu_ns, memory_peak_bytes, oom_kills, pids_peak, pids_denied;
+    uint64_t oom_events; /* v2 only; v1 counts them by the oom descriptor */
+};
+
+struct cgroup {
+    char name[CGROUP_NAME];
+    int dirs[CGROUP_DIRS];            /* O_PATH; place of each is the backend's; -1 = unused */
+    int oom_fd;                       /* eventfd, readable at an out-of-memory event; -1 on v2 */
+    uint64_t memory_bytes, processes; /* as read back */
+};
+
+struct cgroup_backend {
+    const char *name;                   /* "v1", "v2" */
+    const char *trees[CGROUP_DIRS + 1]; /* below the base: where a launcher's parent group goes */
+    size_t job_dirs; /* of the trees, how many get a group per phase; the rest are joined as such */
+    int (*prepare)(const char *base, char parent[CGROUP_PATH], struct err *err);
+    int (*apply)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes, struct err *err);
+    int (*cpu_ns)(const struct cgroup *group, uint64_t *out, struct err *err);
+    int (*usage)(const struct cgroup *group, struct cgroup_usage *out, struct err *err);
+    int (*empty)(const struct cgroup *group, bool *out, struct err *err);
+};
+extern const struct cgroup_backend cgroup_v1, cgroup_v2;
+
+/* The launcher's parent groups. */
+struct cgroup_root {
+    const struct cgroup_backend *backend;
+    char base[CGROUP_PATH]; /* where trees begin: /sys/fs/cgroup, on v2 the launcher's own group */
+    unsigned instance;
+    int dirs[CGROUP_DIRS]; /* [0] carries the lock */
+};
+
+/* Finds the backend the host offers below mount ("/sys/fs/cgroup"); ERR_CONFIG with the remedy. */
+int cgroup_detect(const char *mount, struct cgroup_root *root, struct err *err) MUST_CHECK;
+/* Sweeps the groups of dead launchers (*swept counts), then claims and makes "rustbox-INSTANCE". */
+int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err) MUST_CHECK;
+void cgroup_root_close(struct cgroup_root *root); /* removes the parent group when it is empty */
+
+int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t memory_bytes,
+                  uint64_t processes, struct cgroup *out, struct err *err) MUST_CHECK;
+/* 1 = removed, 0 = still busy (call again later), -1 = error. Closes what it can only once removed.
+ */
+int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err) MUST_CHECK;
+/* For the payload, after its fork: joins all groups. 0 or -1 with errno. Async-signal-safe. */
+int cgroup_join(const struct cgroup *group) MUST_CHECK;
+
+/* Small files of a group. */
+int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err) MUST_CHECK;
+int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err) MUST_CHECK;
+int cgroup_write(int dir, const char *file, const char *text, struct err *err) MUST_CHECK;
+/* The number after `key ` in a file of "key value" lines; 0 when the key is missing. */
+uint64_t cgroup_key(const char *text, const char *key);

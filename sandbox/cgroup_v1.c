@@ -1,0 +1,118 @@
+/* Control groups v1: separate hierarchies for memory, pids and cpuacct with a group per phase; the
+ * cpu hierarchy has one group for all jobs of a launcher, so that jobs together weigh as much as
+ * one service. The freezer is not used: the init inside the job's pid namespace kills the whole
+ * job at once. v1 has no memory.oom.group; oom_fd tells the launcher of the first event. */
+#include "lib/base/cleanup.h"
+#include "sandbox/cgroup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+enum { DIR_MEMORY, DIR_PIDS, DIR_CPUACCT };
+
+static int v1_prepare(const char *base, char parent[CGROUP_PATH], struct err *err)
+{
+    static const char *const needed[] = {"memory/memory.limit_in_bytes", "pids/cgroup.procs",
+                                         "cpuacct/cpuacct.usage", "cpu/cpu.shares"};
+    snprintf(parent, CGROUP_PATH, "%s", base);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        char path[CGROUP_PATH * 2];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", base, needed[i]);
+        if (stat(path, &st) != 0)
+            return err_set(err, ERR_CONFIG, "%s is missing: mount that controller", path);
+    }
+    return 0;
+}
+
+/* Subscribes an eventfd to memory.oom_control. */
+static int watch_oom(struct cgroup *group, struct err *err)
+{
+    AUTO_FD int control =
+        openat(group->dirs[DIR_MEMORY], "memory.oom_control", O_RDONLY | O_CLOEXEC);
+    if (control < 0)
+        return err_sys(err, ERR_SYSTEM, "open memory.oom_control");
+    group->oom_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (group->oom_fd < 0)
+        return err_sys(err, ERR_SYSTEM, "eventfd");
+    char text[32];
+    snprintf(text, sizeof text, "%d %d", group->oom_fd, control);
+    return cgroup_write(group->dirs[DIR_MEMORY], "cgroup.event_control", text, err);
+}
+
+static int set_memory(const struct cgroup *group, uint64_t bytes, struct err *err)
+{
+    int dir = group->dirs[DIR_MEMORY];
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
+    if (cgroup_write(dir, "memory.limit_in_bytes", text, err) != 0)
+        return -1;
+    /* Without swap accounting the group must not swap at all, else the limit would not bind. */
+    struct err missing;
+    if (cgroup_write(dir, "memory.memsw.limit_in_bytes", text, &missing) == 0)
+        return 0;
+    return cgroup_write(dir, "memory.swappiness", "0", err);
+}
+
+static int v1_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
+                    struct err *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)processes);
+    if (set_memory(group, memory_bytes, err) != 0 ||
+        cgroup_write(group->dirs[DIR_PIDS], "pids.max", text, err) != 0 ||
+        cgroup_read_u64(group->dirs[DIR_MEMORY], "memory.limit_in_bytes", &group->memory_bytes,
+                        err) != 0 ||
+        cgroup_read_u64(group->dirs[DIR_PIDS], "pids.max", &group->processes, err) != 0)
+        return -1;
+    return watch_oom(group, err);
+}
+
+static int v1_cpu_ns(const struct cgroup *group, uint64_t *out, struct err *err)
+{
+    return cgroup_read_u64(group->dirs[DIR_CPUACCT], "cpuacct.usage", out, err);
+}
+
+static int v1_usage(const struct cgroup *group, struct cgroup_usage *out, struct err *err)
+{
+    char text[512];
+    *out = (struct cgroup_usage){0};
+    if (v1_cpu_ns(group, &out->cpu_ns, err) != 0 ||
+        cgroup_read_u64(group->dirs[DIR_MEMORY], "memory.max_usage_in_bytes",
+                        &out->memory_peak_bytes, err) != 0 ||
+        cgroup_read(group->dirs[DIR_MEMORY], "memory.oom_control", text, sizeof text, err) != 0)
+        return -1;
+    if (!strstr(text, "oom_kill "))
+        return err_set(err, ERR_SYSTEM, "memory.oom_control has no oom_kill count");
+    out->oom_kills = cgroup_key(text, "oom_kill");
+    if (cgroup_read(group->dirs[DIR_PIDS], "pids.events", text, sizeof text, err) != 0)
+        return -1;
+    out->pids_denied = cgroup_key(text, "max");
+    /* pids.peak is newer than some v1 kernels: 0 = not measured. */
+    if (cgroup_read_u64(group->dirs[DIR_PIDS], "pids.peak", &out->pids_peak, NULL) != 0)
+        out->pids_peak = 0;
+    return 0;
+}
+
+static int v1_empty(const struct cgroup *group, bool *out, struct err *err)
+{
+    char text[32];
+    if (cgroup_read(group->dirs[DIR_PIDS], "cgroup.procs", text, sizeof text, err) != 0)
+        return -1;
+    *out = text[0] == '\0';
+    return 0;
+}
+
+const struct cgroup_backend cgroup_v1 = {
+    .name = "v1",
+    .trees = {"memory", "pids", "cpuacct", "cpu"},
+    .job_dirs = 3,
+    .prepare = v1_prepare,
+    .apply = v1_apply,
+    .cpu_ns = v1_cpu_ns,
+    .usage = v1_usage,
+    .empty = v1_empty,
+};

@@ -1,0 +1,140 @@
+/* Control groups v2: one tree. The launcher's service needs a delegated group of its own
+ * (systemd: Delegate=yes). v2 forbids processes in a group that hands controllers down, so the
+ * launcher first moves itself into a leaf beside its jobs. memory.oom.group makes the kernel kill
+ * the whole job at the first out-of-memory event. */
+#include "lib/base/cleanup.h"
+#include "sandbox/cgroup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The path of the calling process in the v2 tree, from /proc/self/cgroup ("0::/path"). */
+static int own_path(char *out, size_t size, struct err *err)
+{
+    char text[2048];
+    if (cgroup_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof text, err) != 0)
+        return -1;
+    char *line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+    if (!line)
+        return err_set(err, ERR_CONFIG, "this process is in no v2 control group");
+    line = strstr(line, "0::") + 3;
+    line[strcspn(line, "\n")] = '\0';
+    snprintf(out, size, "%s", strcmp(line, "/") == 0 ? "" : line);
+    return 0;
+}
+
+static int leave_parent(int parent, struct err *err)
+{
+    if (mkdirat(parent, "rustbox-launcher", 0755) != 0 && errno != EEXIST)
+        return err_sys(err, ERR_CONFIG, "make a control group for the launcher (Delegate=yes?)");
+    return cgroup_write(parent, "rustbox-launcher/cgroup.procs", "0", err);
+}
+
+static int v2_prepare(const char *base, char parent[CGROUP_PATH], struct err *err)
+{
+    char controllers[512], own[CGROUP_PATH] = "";
+    AUTO_FD int top = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (top < 0 ||
+        cgroup_read(top, "cgroup.controllers", controllers, sizeof controllers, NULL) != 0)
+        return err_set(err, ERR_CONFIG, "%s is no v2 tree", base);
+    if (!strstr(controllers, "memory") || !strstr(controllers, "pids") ||
+        !strstr(controllers, "cpu"))
+        return err_set(err, ERR_CONFIG, "%s/cgroup.controllers lacks memory, pids or cpu", base);
+    if (own_path(own, sizeof own, err) != 0)
+        return -1;
+    /* After a restart inside the same service the launcher starts in the group again. */
+    char *leaf = strstr(own, "/rustbox-launcher");
+    if (leaf)
+        *leaf = '\0';
+    if (snprintf(parent, CGROUP_PATH, "%s%s", base, own) >= CGROUP_PATH)
+        return err_set(err, ERR_CONFIG, "control group path is over %d bytes", CGROUP_PATH);
+    AUTO_FD int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(err, ERR_CONFIG, "open %s", parent);
+    if (own[0] && leave_parent(dir, err) != 0)
+        return -1;
+    if (cgroup_write(dir, "cgroup.subtree_control", "+memory +pids +cpu", err) != 0)
+        return err_wrap(err, "delegate controllers in %s (systemd: Delegate=yes)", parent);
+    return 0;
+}
+
+static int v2_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
+                    struct err *err)
+{
+    int dir = group->dirs[0];
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)memory_bytes);
+    if (cgroup_write(dir, "memory.max", text, err) != 0 ||
+        cgroup_write(dir, "memory.oom.group", "1", err) != 0)
+        return -1;
+    /* The file is missing when the kernel has no swap at all: then nothing can be swapped. */
+    if (faccessat(dir, "memory.swap.max", F_OK, 0) == 0 &&
+        cgroup_write(dir, "memory.swap.max", "0", err) != 0)
+        return -1;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)processes);
+    uint64_t oom_group = 0;
+    if (cgroup_write(dir, "pids.max", text, err) != 0 ||
+        cgroup_read_u64(dir, "memory.max", &group->memory_bytes, err) != 0 ||
+        cgroup_read_u64(dir, "memory.oom.group", &oom_group, err) != 0 ||
+        cgroup_read_u64(dir, "pids.max", &group->processes, err) != 0)
+        return -1;
+    return oom_group == 1 ? 0 : err_set(err, ERR_SYSTEM, "memory.oom.group did not take effect");
+}
+
+static int v2_cpu_ns(const struct cgroup *group, uint64_t *out, struct err *err)
+{
+    char text[1024];
+    if (cgroup_read(group->dirs[0], "cpu.stat", text, sizeof text, err) != 0)
+        return -1;
+    if (!strstr(text, "usage_usec "))
+        return err_set(err, ERR_SYSTEM, "cpu.stat has no usage_usec");
+    *out = cgroup_key(text, "usage_usec") * 1000;
+    return 0;
+}
+
+static int v2_usage(const struct cgroup *group, struct cgroup_usage *out, struct err *err)
+{
+    char text[1024];
+    int dir = group->dirs[0];
+    *out = (struct cgroup_usage){0};
+    if (v2_cpu_ns(group, &out->cpu_ns, err) != 0 ||
+        cgroup_read(dir, "memory.events", text, sizeof text, err) != 0)
+        return -1;
+    if (!strstr(text, "oom_kill "))
+        return err_set(err, ERR_SYSTEM, "memory.events has no oom_kill count");
+    out->oom_events = cgroup_key(text, "oom");
+    out->oom_kills = cgroup_key(text, "oom_kill");
+    if (cgroup_read(dir, "pids.events", text, sizeof text, err) != 0)
+        return -1;
+    out->pids_denied = cgroup_key(text, "max");
+    /* The peaks are newer than some kernels (memory 5.19, pids 6.1): 0 = not measured. */
+    if (cgroup_read_u64(dir, "memory.peak", &out->memory_peak_bytes, NULL) != 0)
+        out->memory_peak_bytes = 0;
+    if (cgroup_read_u64(dir, "pids.peak", &out->pids_peak, NULL) != 0)
+        out->pids_peak = 0;
+    return 0;
+}
+
+static int v2_empty(const struct cgroup *group, bool *out, struct err *err)
+{
+    char text[256];
+    if (cgroup_read(group->dirs[0], "cgroup.events", text, sizeof text, err) != 0)
+        return -1;
+    if (!strstr(text, "populated "))
+        return err_set(err, ERR_SYSTEM, "cgroup.events has no populated line");
+    *out = cgroup_key(text, "populated") == 0;
+    return 0;
+}
+
+const struct cgroup_backend cgroup_v2 = {
+    .name = "v2",
+    .trees = {"."},
+    .job_dirs = 1,
+    .prepare = v2_prepare,
+    .apply = v2_apply,
+    .cpu_ns = v2_cpu_ns,
+    .usage = v2_usage,
+    .empty = v2_empty,
+};

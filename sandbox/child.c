@@ -1,0 +1,144 @@
+/* The init of a job's pid namespace: mounts, then waiting.
+ *
+ * It is a copy of the launcher without exec: it keeps no descriptor but the pair, all its
+ * capabilities but CAP_KILL are given up, it is not dumpable and hidden from the job (hidepid).
+ * SIGUSR1 from the launcher kills the whole job at once; the death of the launcher kills the init
+ * and with it the namespace. It never reads anything the job can write. */
+#include "sandbox/child.h"
+#include "sandbox/child_payload.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+_Noreturn void child_fail(int sync_fd, const char *where)
+{
+    struct child_message message = {.kind = CHILD_FAILED, .error = errno};
+    snprintf(message.where, sizeof message.where, "%s", where);
+    if (write(sync_fd, &message, sizeof message) < 0)
+        _exit(126);
+    _exit(125);
+}
+
+static void kill_all(int signal)
+{
+    (void)signal;
+    int saved = errno;
+    if (getpid() == 1) /* then -1 is everything in this namespace but the init */
+        kill(-1, SIGKILL);
+    errno = saved;
+}
+
+static void reset_signals(void)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    for (int s = 1; s < NSIG; s++)
+        sigaction(s, &usual, NULL);
+    struct sigaction kill_job = {.sa_handler = kill_all, .sa_flags = SA_RESTART};
+    sigaction(SIGUSR1, &kill_job, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void place(const struct child_spec *spec, int mount_fd, const char *path)
+{
+    if (move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        child_fail(spec->sync_fd, path);
+}
+
+static void build_root(const struct child_spec *spec)
+{
+    int sync = spec->sync_fd;
+    if (chdir(spec->root) != 0)
+        child_fail(sync, "enter the root");
+    place(spec, spec->tmp_mount, "tmp");
+    place(spec, spec->shm_mount, "dev/shm");
+    place(spec, spec->box_mount, "box");
+    const char *options = spec->layers & LAYER_HIDEPID ? "" : "hidepid=2,subset=pid";
+    if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+        child_fail(sync, "mount /proc");
+    if (spec->layers & LAYER_READONLY) {
+        struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
+        mount(NULL, ".", NULL, MS_REMOUNT, NULL);
+        mount_setattr(AT_FDCWD, ".", AT_RECURSIVE, &writable, sizeof writable);
+    }
+    if (spec->layers & LAYER_ROOT)
+        return;
+    if (syscall(SYS_pivot_root, ".", ".") != 0)
+        child_fail(sync, "pivot_root");
+    if (umount2(".", MNT_DETACH) != 0)
+        child_fail(sync, "leave the host's root");
+    if (chdir("/") != 0)
+        child_fail(sync, "enter the new root");
+}
+
+/* Gives up what the init needs no more once the payload is on its way. */
+static void retire(const struct child_spec *spec)
+{
+    int sync = dup2(spec->sync_fd, 0);
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[2] = {
+        {.effective = 1u << CAP_KILL, .permitted = 1u << CAP_KILL}, {0}};
+    if (sync != 0 || close_range(1, ~0U, 0) != 0 || syscall(SYS_capset, &head, caps) != 0)
+        child_fail(sync, "retire the init");
+}
+
+static struct child_message wait_for(pid_t program)
+{
+    struct child_message message = {.kind = CHILD_ENDED};
+    struct rusage usage;
+    int status;
+    pid_t pid;
+    do
+        pid = wait4(-1, &status, 0, NULL);
+    while (pid != program && !(pid < 0 && errno == ECHILD));
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    message.ended_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    message.status = status;
+    while (wait4(-1, NULL, WNOHANG, NULL) > 0)
+        message.zombies++;
+    /* Nothing outlives the program: children of killed children come to the init in turn. */
+    do
+        kill_all(0);
+    while (wait4(-1, NULL, 0, NULL) > 0 || errno != ECHILD);
+    getrusage(RUSAGE_CHILDREN, &usage);
+    message.rss_max_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return message;
+}
+
+_Noreturn void child_init(const struct child_spec *spec)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NAME, "init");
+    if (getpid() != 1)
+        child_fail(spec->sync_fd, "make a pid namespace");
+    reset_signals();
+    umask(022);
+    if (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0)
+        child_fail(spec->sync_fd, "name the sandbox");
+    build_root(spec);
+    pid_t program = fork();
+    if (program < 0)
+        child_fail(spec->sync_fd, "start the payload");
+    if (program == 0)
+        child_payload(spec);
+    retire(spec);
+    struct child_message message = wait_for(program);
+    if (write(0, &message, sizeof message) != (ssize_t)sizeof message)
+        _exit(126);
+    _exit(0);
+}

@@ -1,0 +1,62 @@
+/* The two processes the launcher makes for a phase, both still running its own code: the init
+ * (PID 1 of the job's namespace, root, outside the job's limits) and the payload, which takes every
+ * layer on itself, tells the launcher, waits for its word and only then executes the program.
+ *
+ * They talk to the launcher by one message each on a SOCK_SEQPACKET pair, so nothing can be torn.
+ * The pair is close-on-exec: the program never holds it. */
+#pragma once
+#include "sandbox/cgroup.h"
+#include "sandbox/filter.h"
+#include "sandbox/toolchains.h"
+#include "schemas/languages.h"
+#include <sys/types.h>
+
+struct child_spec {
+    const char *root; /* the language's read-only root, in the launcher's mount namespace */
+    int sync_fd, stdin_fd, stdout_fd, stderr_fd;
+    int tmp_mount, shm_mount, box_mount; /* detached tmpfs */
+    const struct cgroup *group;
+    const struct toolchain_phase *commands;
+    const struct filter *filter;
+    struct limits limits;
+    uid_t uid;       /* and gid */
+    uint32_t layers; /* of enum child_layer: what is left off, tests only; 0 otherwise */
+};
+
+/* Layers that the escape tests leave off one by one to see their attempts succeed. */
+enum child_layer {
+    LAYER_SECCOMP = 1 << 0,
+    LAYER_CAPS = 1 << 1,
+    LAYER_UID = 1 << 2,
+    LAYER_NNP = 1 << 3,
+    LAYER_READONLY = 1 << 4,
+    LAYER_NETWORK = 1 << 5,
+    LAYER_RLIMITS = 1 << 7,
+    LAYER_CGROUP = 1 << 8,
+    LAYER_ROOT = 1 << 9,
+    LAYER_HIDEPID = 1 << 10,
+    LAYER_IPC = 1 << 11,
+    LAYER_UTS = 1 << 12,
+    LAYER_NOEXEC = 1 << 13,
+    LAYER_FDS = 1 << 14,
+    LAYER_MEMORY = 1 << 15,
+};
+
+enum child_kind {
+    CHILD_FAILED = 1, /* set-up: `where`, `error` */
+    CHILD_LOADED,     /* payload: everything applied; `listener` is its descriptor number */
+    CHILD_NO_EXEC,    /* payload: the program could not be executed, `error`; it exits 127 */
+    CHILD_ENDED,      /* init: the report */
+};
+
+struct child_message {
+    uint32_t kind;
+    int32_t error; /* errno */
+    char where[48];
+    int32_t listener; /* -1 = no filter (tests) */
+    int32_t status;   /* wait status of the program */
+    uint64_t rss_max_bytes, zombies;
+    int64_t ended_ns; /* CLOCK_MONOTONIC */
+};
+
+_Noreturn void child_init(const struct child_spec *spec);

@@ -1,0 +1,155 @@
+/* The payload: joins the groups, drops descriptors, limits, identity and capabilities, loads the
+ * filter, reports, waits for the launcher's word, executes. The order is forced: groups and the
+ * control group namespace need root, the filter comes last because nothing above is allowed under
+ * it. Any failure ends the job before the program's first instruction. */
+#include "sandbox/child_payload.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SYNC 3 /* where the pair lives once the payload has only four descriptors */
+
+static void order_descriptors(const struct child_spec *spec)
+{
+    /* First above the four places, so that no dup3 below overwrites a source. */
+    int from[4] = {spec->stdin_fd, spec->stdout_fd, spec->stderr_fd, spec->sync_fd};
+    for (int i = 0; i < 4; i++) {
+        from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, SYNC + 1);
+        if (from[i] < 0)
+            child_fail(spec->sync_fd, "order descriptors");
+    }
+    for (int i = 0; i < 4; i++)
+        if (dup3(from[i], i, i == SYNC ? O_CLOEXEC : 0) < 0)
+            child_fail(from[SYNC], "order descriptors");
+    if (!(spec->layers & LAYER_FDS) && close_range(SYNC + 1, ~0U, 0) != 0)
+        child_fail(SYNC, "close descriptors");
+}
+
+static void set_limit(int resource, uint64_t value)
+{
+    struct rlimit limit = {value, value};
+    if (setrlimit((__rlimit_resource_t)resource, &limit) != 0)
+        child_fail(SYNC, "set a resource limit");
+}
+
+static void set_limits(const struct limits *limits)
+{
+    /* One second above the limit: the watchdog on the group's clock is the rule. */
+    set_limit(RLIMIT_CPU, (limits->cpu_ms + 999) / 1000 + 1);
+    set_limit(RLIMIT_FSIZE, limits->file_bytes);
+    set_limit(RLIMIT_NOFILE, limits->open_files);
+    set_limit(RLIMIT_NPROC, limits->processes);
+    set_limit(RLIMIT_STACK, limits->stack_bytes);
+    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_MEMLOCK, 0);
+    set_limit(RLIMIT_MSGQUEUE, 0);
+}
+
+static void drop_identity(const struct child_spec *spec)
+{
+    bool keep_caps = (spec->layers & LAYER_CAPS) != 0;
+    for (int cap = 0; !keep_caps && prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+        if (prctl(PR_CAPBSET_DROP, cap) != 0)
+            child_fail(SYNC, "empty the bounding set");
+    if (keep_caps)
+        prctl(PR_SET_KEEPCAPS, 1);
+    if (setgroups(0, NULL) != 0)
+        child_fail(SYNC, "drop groups");
+    if (!(spec->layers & LAYER_UID) && (setresgid(spec->uid, spec->uid, spec->uid) != 0 ||
+                                        setresuid(spec->uid, spec->uid, spec->uid) != 0))
+        child_fail(SYNC, "change the user");
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}, {0}};
+    if (keep_caps) {
+        syscall(SYS_capget, &head, none);
+        none[0].effective = none[0].inheritable = none[0].permitted;
+        none[1].effective = none[1].inheritable = none[1].permitted;
+        syscall(SYS_capset, &head, none);
+        for (int cap = 0; cap < 64; cap++)
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    } else if (syscall(SYS_capset, &head, none) != 0) {
+        child_fail(SYNC, "empty the capability sets");
+    }
+    if (!(spec->layers & LAYER_NNP) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        child_fail(SYNC, "set no_new_privs");
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+static int load_filter(const struct child_spec *spec)
+{
+    if (spec->layers & LAYER_SECCOMP)
+        return -1;
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                            &spec->filter->prog);
+    if (listener < 0)
+        child_fail(SYNC, "load the system call filter");
+    return (int)listener;
+}
+
+static _Noreturn void no_exec(void)
+{
+    struct child_message message = {.kind = CHILD_NO_EXEC, .error = errno};
+    if (write(SYNC, &message, sizeof message) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* The last step replaces the payload; steps before it run as children of it. */
+static void run_steps(const struct toolchain_phase *commands)
+{
+    char *const *env = (char *const *)(uintptr_t)commands->env;
+    for (size_t i = 0; commands->steps[i]; i++) {
+        char *const *argv = (char *const *)(uintptr_t)commands->steps[i];
+        bool last = !commands->steps[i + 1];
+        pid_t pid = last ? 0 : fork();
+        if (pid < 0)
+            _exit(124);
+        if (pid == 0) {
+            execve(argv[0], argv, env);
+            no_exec();
+        }
+        int status = 0;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        if (WIFSIGNALED(status))
+            kill(getpid(), WTERMSIG(status));
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    }
+}
+
+_Noreturn void child_payload(const struct child_spec *spec)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigaction(SIGUSR1, &usual, NULL);
+    if (setsid() < 0)
+        child_fail(spec->sync_fd, "start a session");
+    if (cgroup_join(spec->group) != 0)
+        child_fail(spec->sync_fd, "join the control groups");
+    if (!(spec->layers & LAYER_CGROUP) && unshare(CLONE_NEWCGROUP) != 0)
+        child_fail(spec->sync_fd, "unshare the control group namespace");
+    order_descriptors(spec);
+    if (chdir("/tmp") != 0)
+        child_fail(SYNC, "enter /tmp");
+    if (!(spec->layers & LAYER_RLIMITS))
+        set_limits(&spec->limits);
+    drop_identity(spec);
+    struct child_message message = {.kind = CHILD_LOADED};
+    message.listener = load_filter(spec);
+    char go;
+    if (write(SYNC, &message, sizeof message) != (ssize_t)sizeof message || read(SYNC, &go, 1) != 1)
+        _exit(123); /* the launcher is gone */
+    run_steps(spec->commands);
+    _exit(0);
+}

@@ -1,0 +1,124 @@
+/* Making the launcher's surroundings: its mount namespace, roots, filters, control groups. */
+#include "sandbox/host.h"
+#include "lib/log/log.h"
+#include "sandbox/mounts.h"
+#include "sandbox/readback.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void host_root_path(const struct host *host, enum language language, bool compile, char *out,
+                    size_t size)
+{
+    snprintf(out, size, "%s/%s-%s", host->config.state_dir, language_name(language),
+             compile ? "compile" : "run");
+}
+
+static int make_root(const struct host *host, enum language language, bool compile,
+                     const char *const *binds, struct err *err)
+{
+    char path[HOST_PATH + 64];
+    host_root_path(host, language, compile, path, sizeof path);
+    return mounts_root(host->config.state_dir, strrchr(path, '/') + 1, binds, err);
+}
+
+static int make_roots(const struct host *host, struct err *err)
+{
+    if (mounts_private(host->config.state_dir, err) != 0 ||
+        mounts_dev(host->config.state_dir, err) != 0)
+        return -1;
+    for (int i = 0; i < LANGUAGE_COUNT; i++) {
+        const struct toolchain *toolchain = &host->toolchains[i];
+        enum language language = (enum language)i;
+        if (!toolchain->available) {
+            log_event(LOG_WARN, "toolchain_missing", kv("language", language_name(language)),
+                      kv("why", toolchain->why_missing));
+            continue;
+        }
+        if (make_root(host, language, false, toolchain->run.binds, err) != 0 ||
+            (toolchain->has_compile &&
+             make_root(host, language, true, toolchain->compile.binds, err) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* Every job takes about twenty descriptors. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static unsigned count_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+int host_open(const struct host_config *config, struct host *host, struct err *err)
+{
+    unsigned swept = 0;
+    *host = (struct host){.config = *config, .loop.epoll_fd = -1, .null_fd = -1};
+    if (geteuid() != 0)
+        return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
+    host->cores = count_cores();
+    if (host->config.slots == 0)
+        host->config.slots = host->cores;
+    readback_namespaces(getpid(), host->own_ns);
+    host->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (host->null_fd < 0)
+        return err_sys(err, ERR_CONFIG, "open /dev/null");
+    if (toolchains_probe(host->toolchains, err) != 0 || filters_build(host->filters, err) != 0)
+        return -1;
+    if (cgroup_detect("/sys/fs/cgroup", &host->cgroups, err) != 0 ||
+        cgroup_root_open(&host->cgroups, &swept, err) != 0)
+        return -1;
+    if (swept > 0)
+        log_event(LOG_WARN, "swept_dead_launcher", kv("groups", swept));
+    if (make_roots(host, err) != 0)
+        return -1;
+    return loop_open(&host->loop, err);
+}
+
+void host_close(struct host *host)
+{
+    cgroup_root_close(&host->cgroups);
+    loop_close(&host->loop);
+    filters_done(host->filters);
+    if (host->null_fd >= 0)
+        close(host->null_fd);
+}
+
+uid_t host_uid_get(struct host *host)
+{
+    uid_t first = HOST_UID_FIRST + host->cgroups.instance * HOST_UIDS;
+    for (uint32_t tried = 0; tried < HOST_UIDS; tried++) {
+        uint32_t n = host->next_uid++ % HOST_UIDS;
+        if (host->uids_in_use[n / 8] & (1u << n % 8))
+            continue;
+        host->uids_in_use[n / 8] = (uint8_t)(host->uids_in_use[n / 8] | (1u << n % 8));
+        return first + n;
+    }
+    return 0;
+}
+
+void host_uid_put(struct host *host, uid_t uid)
+{
+    uint32_t n = (uid - HOST_UID_FIRST) % HOST_UIDS;
+    host->uids_in_use[n / 8] = (uint8_t)(host->uids_in_use[n / 8] & ~(1u << n % 8));
+}

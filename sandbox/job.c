@@ -1,0 +1,162 @@
+/* The steps of a job. The program's input and source are copied out of the client's memfds, so the
+ * sandbox never holds an object that somebody outside can change. */
+#include "sandbox/job.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/clock.h"
+#include "lib/base/strict.h"
+#include "sandbox/harvest.h"
+#include "sandbox/mounts.h"
+#include "schemas/verdict_rules.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define SLACK_BYTES (64 * 1024) /* a tmpfs rounds up to pages and has its own root */
+
+static void give_up(struct job *job, const char *text)
+{
+    job->ev.setup_ok = false;
+    if (!job->ev.setup_error[0])
+        snprintf(job->ev.setup_error, sizeof job->ev.setup_error, "%s", text);
+    job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
+    job->done(job);
+}
+
+static int memfd_size(int fd, uint64_t *out, struct err *err)
+{
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_WRITE) || !(seals & F_SEAL_SHRINK) || !(seals & F_SEAL_GROW))
+        return err_set(err, ERR_INVALID, "a job's descriptor is no sealed memfd");
+    if (fstat(fd, &st) != 0)
+        return err_sys(err, ERR_SYSTEM, "size of a job's memfd");
+    *out = (uint64_t)st.st_size;
+    return 0;
+}
+
+/* A fresh tmpfs with one file in it. */
+static int mount_with(int from, const char *name, mode_t mode, struct err *err)
+{
+    uint64_t size = 0;
+    if (memfd_size(from, &size, err) != 0)
+        return -1;
+    AUTO_FD int mount_fd = mounts_tmpfs(size + SLACK_BYTES, 16, 0755, err);
+    if (mount_fd < 0 || mounts_copy(mount_fd, name, from, size, mode, err) != 0 ||
+        mounts_seal(mount_fd, false, err) != 0)
+        return -1;
+    return take_fd(&mount_fd);
+}
+
+static int open_files(struct job *job, struct err *err)
+{
+    static const char *const names[PIPE_COUNT] = {"stdout", "stderr"};
+    for (int i = 0; i < PIPE_COUNT; i++) {
+        job->files[i] = memfd_create(names[i], MFD_CLOEXEC);
+        if (job->files[i] < 0)
+            return err_sys(err, ERR_SYSTEM, "memfd_create");
+    }
+    job->source_mount = mount_with(job->code, language_source(job->request.language), 0444, err);
+    if (job->source_mount < 0)
+        return -1;
+    job->input_mount = mount_with(job->input, "stdin", 0400, err);
+    return job->input_mount >= 0 ? 0 : -1;
+}
+
+static void start_phase(struct job *job, bool compile)
+{
+    struct err err;
+    job->compiling = compile;
+    job->phase.host = job->host;
+    job->phase.ev = &job->ev;
+    job->phase.pe = compile ? &job->ev.compile : &job->ev.run;
+    AUTO_FD int input = -1;
+    if (!compile) {
+        input = openat(job->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (input < 0)
+            return give_up(job, "stdin could not be opened");
+    }
+    struct phase_start start = {
+        .language = job->request.language,
+        .compile = compile,
+        .limits = compile ? job->request.compile : job->request.run,
+        .stdin_fd = compile ? job->host->null_fd : input,
+        .box_mount = job->box_mount >= 0 ? job->box_mount : job->source_mount,
+        .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
+        .merge = compile,
+    };
+    if (phase_start(&job->phase, &start, &err) != 0) {
+        phase_release(&job->phase);
+        give_up(job, err.message);
+    }
+}
+
+static void finish(struct job *job)
+{
+    phase_release(&job->phase);
+    job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
+    job->done(job);
+}
+
+/* Compiled well: the output becomes the run's /box, and the compiler's text is not the program's.
+ */
+static void carry_over(struct job *job)
+{
+    struct err err;
+    const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
+    job->box_mount = harvest(job->phase.tmp_mount, toolchain->output,
+                             toolchain->output_is_directory, job->request.compile.file_bytes, &err);
+    phase_release(&job->phase);
+    if (job->box_mount < 0)
+        return give_up(job, err.message);
+    if (ftruncate(job->files[PIPE_ERR], 0) != 0 || lseek(job->files[PIPE_ERR], 0, SEEK_SET) != 0)
+        return give_up(job, "the compiler's output could not be put aside");
+    start_phase(job, false);
+}
+
+static void on_phase_done(struct phase *phase)
+{
+    struct job *job = phase->owner;
+    struct phase_evidence *pe = phase->pe;
+    if (!job->compiling || !job->ev.setup_ok || job->cancelled || !verdict_phase_passed(pe))
+        return finish(job);
+    carry_over(job);
+}
+
+void job_start(struct job *job)
+{
+    struct err err;
+    struct host *host = job->host;
+    const struct toolchain *toolchain = &host->toolchains[job->request.language];
+    job->ev.setup_ok = true;
+    job->ev.permissive = host->config.permissive;
+    job->ev.started_wall_ns = clock_system.wall_ns(&clock_system);
+    snprintf(job->ev.toolchain, sizeof job->ev.toolchain, "%s", toolchain->version);
+    snprintf(job->ev.tier, sizeof job->ev.tier, "cold");
+    snprintf(job->ev.cgroup_backend, sizeof job->ev.cgroup_backend, "%s",
+             host->cgroups.backend->name);
+    job->phase.owner = job;
+    job->phase.done = on_phase_done;
+    job->phase.tmp_mount = -1;
+    if (!toolchain->available)
+        return give_up(job, toolchain->why_missing);
+    if (open_files(job, &err) != 0)
+        return give_up(job, err.message);
+    start_phase(job, toolchain->has_compile);
+}
+
+void job_cancel(struct job *job)
+{
+    job->cancelled = true;
+    phase_kill(&job->phase, ACTION_KILL_CANCEL);
+}
+
+void job_release(struct job *job)
+{
+    int *fds[] = {&job->code,        &job->input,        &job->files[0], &job->files[1],
+                  &job->input_mount, &job->source_mount, &job->box_mount};
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        cleanup_fd(fds[i]);
+        *fds[i] = -1;
+    }
+}

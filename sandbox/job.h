@@ -1,0 +1,26 @@
+/* One job: compile if the language has it, carry the output over, run, report.
+ *
+ * A job owns its memfds for code, stdin and outputs. job_start returns at once; `done` is called
+ * exactly once, also when the start fails (then from within job_start). */
+#pragma once
+#include "sandbox/phase.h"
+#include "sandbox/wire.h"
+
+struct job {
+    struct host *host;
+    struct box_job request; /* without spans */
+    int code, input;        /* memfds from the client, owned */
+    int files[PIPE_COUNT];  /* what the program wrote, owned */
+    int input_mount;        /* a tmpfs holding stdin, owned while the job runs */
+    int source_mount, box_mount;
+    struct evidence ev;
+    struct phase phase;
+    bool compiling, cancelled;
+    void (*done)(struct job *job);
+    void *owner;
+};
+
+void job_start(struct job *job);
+/* Ends it early; `done` follows (possibly from within). */
+void job_cancel(struct job *job);
+void job_release(struct job *job); /* closes everything; after done */

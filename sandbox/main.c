@@ -1,0 +1,197 @@
+/* rustbox-box: the sandbox launcher. Root, single-threaded, a service of its own; it never links
+ * Kafka, PostgreSQL or HTTP libraries. README.md explains how it works; `--check` runs a trial
+ * sandbox and says what this host can isolate. */
+#include "lib/base/cleanup.h"
+#include "lib/log/log.h"
+#include "sandbox/readback.h"
+#include "sandbox/server.h"
+#include "sandbox/trial.h"
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+static const char help[] =
+    "usage: rustbox-box [options]\n"
+    "  --socket PATH      listen here (default /run/rustbox/box.sock)\n"
+    "  --state-dir DIR    empty directory to mount the roots on, privately\n"
+    "                     (default /run/rustbox-box)\n"
+    "  --slots N          jobs at the same time (default: number of cores)\n"
+    "  --allow-user NAME  user, beside root, who may connect (name or number; default root)\n"
+    "  --group NAME       group of the socket (name or number; default root)\n"
+    "  --permissive       run although required isolation is missing; marks every verdict\n"
+    "  --check            try a sandbox, print what is in force, exit 0 when all required is\n"
+    "  --help             this text\n";
+
+static void on_signal(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    struct loop *loop = watch->owner;
+    loop->stop = true;
+}
+
+static int find_id(const char *text, bool group, uint32_t *out, struct err *err)
+{
+    uint64_t number;
+    if (span_u64(span_text(text), &number) == 0 && number < UINT32_MAX) {
+        *out = (uint32_t)number;
+        return 0;
+    }
+    const struct passwd *user = group ? NULL : getpwnam(text);
+    const struct group *entry = group ? getgrnam(text) : NULL;
+    if (!user && !entry)
+        return err_set(err, ERR_CONFIG, "no such %s: %s", group ? "group" : "user", text);
+    *out = group ? entry->gr_gid : user->pw_uid;
+    return 0;
+}
+
+static int set_path(const char *name, const char *text, char out[HOST_PATH], struct err *err)
+{
+    if (text[0] != '/' || span_copy(span_text(text), out, HOST_PATH) != 0)
+        return err_set(err, ERR_CONFIG, "--%s must be an absolute path under %d bytes", name,
+                       HOST_PATH);
+    return 0;
+}
+
+static int set_slots(const char *text, struct host_config *config, struct err *err)
+{
+    uint64_t slots;
+    if (span_u64(span_text(text), &slots) != 0 || slots < 1 || slots > 1024)
+        return err_set(err, ERR_CONFIG, "--slots must be between 1 and 1024");
+    config->slots = (uint32_t)slots;
+    return 0;
+}
+
+#ifdef RUSTBOX_TEST_LAYERS
+static int set_layer(const char *text, struct host_config *config, struct err *err)
+{
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } layers[] = {
+        {"seccomp", LAYER_SECCOMP}, {"caps", LAYER_CAPS},         {"uid", LAYER_UID},
+        {"nnp", LAYER_NNP},         {"readonly", LAYER_READONLY}, {"network", LAYER_NETWORK},
+        {"rlimits", LAYER_RLIMITS}, {"cgroup", LAYER_CGROUP},     {"root", LAYER_ROOT},
+        {"hidepid", LAYER_HIDEPID}, {"ipc", LAYER_IPC},           {"uts", LAYER_UTS},
+        {"noexec", LAYER_NOEXEC},   {"fds", LAYER_FDS},           {"memory", LAYER_MEMORY}};
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
+        if (strcmp(text, layers[i].name) == 0) {
+            config->layers_off |= layers[i].bit;
+            config->permissive = true;
+            return 0;
+        }
+    return err_set(err, ERR_CONFIG, "--disable-layer: no layer %s", text);
+}
+#else
+static int set_layer(const char *text, struct host_config *config, struct err *err)
+{
+    (void)text;
+    (void)config;
+    return err_set(err, ERR_CONFIG, "--disable-layer exists in test builds only");
+}
+#endif
+
+/* 1 = go on, 0 = done (help), -1 = error. */
+static int parse(int argc, char **argv, struct host_config *config, bool *check, struct err *err)
+{
+    static const struct option options[] = {
+        {"socket", 1, NULL, 's'},        {"state-dir", 1, NULL, 'd'},
+        {"slots", 1, NULL, 'n'},         {"allow-user", 1, NULL, 'u'},
+        {"group", 1, NULL, 'g'},         {"permissive", 0, NULL, 'p'},
+        {"check", 0, NULL, 'c'},         {"help", 0, NULL, 'h'},
+        {"disable-layer", 1, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        int result = 0;
+        if (option == 's')
+            result = set_path("socket", optarg, config->socket_path, err);
+        else if (option == 'd')
+            result = set_path("state-dir", optarg, config->state_dir, err);
+        else if (option == 'n')
+            result = set_slots(optarg, config, err);
+        else if (option == 'u')
+            result = find_id(optarg, false, &config->allowed_uid, err);
+        else if (option == 'g')
+            result = find_id(optarg, true, &config->socket_gid, err);
+        else if (option == 'p')
+            config->permissive = true;
+        else if (option == 'c')
+            *check = true;
+        else if (option == 'l')
+            result = set_layer(optarg, config, err);
+        else if (option == 'h')
+            return fputs(help, stdout), 0;
+        else
+            result = err_set(err, ERR_CONFIG, "unknown option; see --help");
+        if (result != 0)
+            return -1;
+    }
+    return optind == argc ? 1 : err_set(err, ERR_CONFIG, "%s: not an option", argv[optind]);
+}
+
+static int watch_signals(struct loop *loop, struct watch *watch, struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return err_sys(err, ERR_SYSTEM, "block signals");
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "signalfd");
+    *watch = (struct watch){.fd = -1, .ready = on_signal, .owner = loop};
+    return loop_add(loop, watch, fd, EPOLLIN, err);
+}
+
+static int serve(struct host *host, int listen_fd, struct err *err)
+{
+    static struct server server;
+    struct watch signals;
+    if (watch_signals(&host->loop, &signals, err) != 0 ||
+        server_open(&server, host, listen_fd, err) != 0)
+        return -1;
+    log_event(LOG_INFO, "ready", kv("socket", host->config.socket_path),
+              kv("slots", host->config.slots), kv("cgroups", host->cgroups.backend->name),
+              kv("instance", host->cgroups.instance), kv("permissive", host->config.permissive));
+    int result = loop_run(&host->loop, err);
+    server_close(&server);
+    log_event(LOG_INFO, "stopped", kv("phases", host->serial));
+    return result;
+}
+
+static int run(const struct host_config *config, bool check, struct err *err)
+{
+    static struct host host;
+    /* Before the mount namespace is left: the socket belongs to the host. */
+    AUTO_FD int listen_fd = check ? -1 : server_listen(config, err);
+    if (!check && listen_fd < 0)
+        return -1;
+    int result = host_open(config, &host, err);
+    if (result == 0)
+        result = trial_run(&host, check, err);
+    if (result == 0 && !check)
+        result = serve(&host, listen_fd, err);
+    host_close(&host);
+    if (!check)
+        unlink(config->socket_path);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct host_config config = {.socket_path = "/run/rustbox/box.sock",
+                                 .state_dir = "/run/rustbox-box"};
+    struct err err;
+    bool check = false;
+    log_open("rustbox-box", LOG_INFO, STDERR_FILENO, &clock_system);
+    int parsed = parse(argc, argv, &config, &check, &err);
+    if (parsed == 0)
+        return 0;
+    if (parsed > 0 && run(&config, check, &err) == 0)
+        return 0;
+    log_event(LOG_FATAL, "start_failed", kv_err(&err));
+    return 1;
+}

@@ -1,0 +1,27 @@
+/* Everything the launcher mounts, all of it in its own private mount namespace or detached: the
+ * read-only roots of the languages (made once) and the tmpfs of each phase (made fresh, never
+ * reused). The kernel takes all of it back when the launcher and the jobs are gone. */
+#pragma once
+#include "lib/base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Leaves the host's mount namespace and mounts a private tmpfs over dir for the roots. */
+int mounts_private(const char *dir, struct err *err) MUST_CHECK;
+/* Makes dir/dev: null zero full random urandom, the fd links, an empty shm; read-only. */
+int mounts_dev(const char *dir, struct err *err) MUST_CHECK;
+/* A read-only root at dir/name: binds (toolchain paths, NULL-terminated), /dev from dir/dev, and
+ * empty /proc, /tmp, /box to be mounted over by each job. */
+int mounts_root(const char *dir, const char *name, const char *const *binds,
+                struct err *err) MUST_CHECK;
+
+/* A detached tmpfs, nosuid, nodev and noexec; the caller owns the descriptor, which is usable as a
+ * directory. */
+int mounts_tmpfs(uint64_t bytes, uint64_t inodes, unsigned mode, struct err *err) MUST_CHECK;
+/* Makes a detached tmpfs read-only, and with `executable` lets programs in it run. */
+int mounts_seal(int mount_fd, bool executable, struct err *err) MUST_CHECK;
+/* Writes len bytes of from (a descriptor of any kind, read from its start) into dir/name.
+ * ERR_TOO_LARGE beyond max_bytes. */
+int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
+                struct err *err) MUST_CHECK;

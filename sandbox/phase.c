@@ -1,0 +1,275 @@
+/* Making a phase's sandbox and taking it down. All that can fail before the clone fails here, with
+ * everything given back; after the clone the phase always ends through phase_finish. */
+#include "sandbox/phase.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/strict.h"
+#include "sandbox/mounts.h"
+#include "sandbox/phase_impl.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+#define SETUP_NS INT64_C(10000000000) /* for the payload to report itself ready */
+#define REMOVE_NS INT64_C(1000000)    /* between tries to remove a busy group */
+#define REMOVE_TRIES 2000
+#define INODES_MIN 2048
+
+/* The ends handed to the child; the launcher closes them right after the clone. */
+struct far_ends {
+    int sync, pipes[PIPE_COUNT];
+};
+
+static void far_close(const struct far_ends *far)
+{
+    cleanup_fd(&far->sync);
+    for (int i = 0; i < PIPE_COUNT; i++)
+        cleanup_fd(&far->pipes[i]);
+}
+
+static int open_channels(struct phase *phase, struct far_ends *far, struct err *err)
+{
+    int pair[2], on = 1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_sys(err, ERR_SYSTEM, "socketpair");
+    phase->sync_fd = pair[0];
+    far->sync = pair[1];
+    if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+        return err_sys(err, ERR_SYSTEM, "ask for credentials");
+    for (int i = 0; i < PIPE_COUNT; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0)
+            return err_sys(err, ERR_SYSTEM, "pipe");
+        phase->outputs[i].pipe = ends[0];
+        far->pipes[i] = ends[1];
+        if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
+            return err_sys(err, ERR_SYSTEM, "make a pipe non-blocking");
+    }
+    phase->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return phase->timer_fd >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "timerfd_create");
+}
+
+static int open_group(struct phase *phase, struct err *err)
+{
+    char name[CGROUP_NAME];
+    struct host *host = phase->host;
+    snprintf(name, sizeof name, "job-%llu", (unsigned long long)++host->serial);
+    uint64_t memory = phase->spec.limits.memory_bytes, processes = phase->spec.limits.processes;
+    if (host->config.layers_off & LAYER_MEMORY)
+        memory = processes = UINT64_C(1) << 21; /* absurdly wide for both */
+    if (host->config.layers_off & LAYER_MEMORY)
+        memory <<= 20;
+    return cgroup_create(&host->cgroups, name, memory, processes, &phase->group, err);
+}
+
+static int open_mounts(struct phase *phase, struct err *err)
+{
+    struct child_spec *spec = &phase->spec;
+    uint64_t bytes = spec->limits.tmp_bytes;
+    uint64_t inodes = bytes / 16384 > INODES_MIN ? bytes / 16384 : INODES_MIN;
+    phase->tmp_mount = spec->tmp_mount = mounts_tmpfs(bytes, inodes, 01777, err);
+    if (phase->tmp_mount < 0)
+        return -1;
+    spec->shm_mount = mounts_tmpfs(bytes, INODES_MIN, 01777, err);
+    return spec->shm_mount >= 0 ? 0 : -1;
+}
+
+static int clone_init(struct phase *phase, struct err *err)
+{
+    uint32_t off = phase->host->config.layers_off;
+    uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PIDFD;
+    flags |= off & LAYER_NETWORK ? 0 : CLONE_NEWNET;
+    flags |= off & LAYER_IPC ? 0 : CLONE_NEWIPC;
+    flags |= off & LAYER_UTS ? 0 : CLONE_NEWUTS;
+    struct clone_args args = {
+        .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid < 0)
+        return err_sys(err, ERR_SYSTEM, "clone a sandbox");
+    if (pid == 0)
+        child_init(&phase->spec);
+    phase->init = (pid_t)pid;
+    return 0;
+}
+
+static int watch_all(struct phase *phase, struct err *err)
+{
+    struct loop *loop = &phase->host->loop;
+    if (loop_add(loop, &phase->sync, phase->sync_fd, EPOLLIN, err) != 0 ||
+        loop_add(loop, &phase->init_watch, phase->init_fd, EPOLLIN, err) != 0 ||
+        loop_add(loop, &phase->timer, phase->timer_fd, EPOLLIN, err) != 0)
+        return -1;
+    if (phase->group.oom_fd >= 0 &&
+        loop_add(loop, &phase->oom, phase->group.oom_fd, EPOLLIN, err) != 0)
+        return -1;
+    for (int i = 0; i < PIPE_COUNT; i++)
+        if (loop_add(loop, &phase->outputs[i].watch, phase->outputs[i].pipe, EPOLLIN, err) != 0)
+            return -1;
+    return loop_timer(phase->timer_fd, phase->began_ns + SETUP_NS, err);
+}
+
+static void reset(struct phase *phase, const struct phase_start *start)
+{
+    struct host *host = phase->host;
+    const struct toolchain *toolchain = &host->toolchains[start->language];
+    phase->group = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
+    phase->init = 0;
+    phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;
+    phase->tmp_mount = -1;
+    phase->go_ns = phase->ended_ns = phase->kill_by_ns = 0;
+    phase->remove_tries = 0;
+    phase->active = phase->collected = false;
+    phase->probe = start->probe;
+    phase->own_binary = !start->compile && toolchain->has_compile;
+    phase->began_ns = loop_now_ns();
+    const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
+    host_root_path(host, start->language, start->compile, phase->root, sizeof phase->root);
+    phase->spec = (struct child_spec){.root = phase->root,
+                                      .stdin_fd = start->stdin_fd,
+                                      .shm_mount = -1,
+                                      .box_mount = start->box_mount,
+                                      .group = &phase->group,
+                                      .commands = commands,
+                                      .filter = &host->filters[commands->family],
+                                      .limits = start->limits,
+                                      .layers = host->config.layers_off};
+    struct watch *watches[] = {
+        &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,
+        &phase->listener, &phase->outputs[0].watch, &phase->outputs[1].watch};
+    void (*const ready[])(struct watch *, uint32_t) = {
+        phase_on_sync,     phase_on_init,   phase_on_timer, phase_on_oom,
+        phase_on_listener, phase_on_output, phase_on_output};
+    for (size_t i = 0; i < COUNT_OF(watches); i++)
+        *watches[i] = (struct watch){.fd = -1, .ready = ready[i], .owner = phase};
+    for (int i = 0; i < PIPE_COUNT; i++) {
+        struct phase_output *output = &phase->outputs[i];
+        bool as_err = i == PIPE_ERR || start->merge;
+        output->pipe = -1;
+        output->file = start->files[as_err ? PIPE_ERR : PIPE_OUT];
+        output->bytes = as_err ? &phase->pe->stderr_bytes : &phase->pe->stdout_bytes;
+        output->cut = as_err ? &phase->pe->stderr_cut : &phase->pe->stdout_cut;
+    }
+}
+
+static int build(struct phase *phase, struct far_ends *far, struct err *err)
+{
+    phase->spec.uid = host_uid_get(phase->host);
+    if (phase->spec.uid == 0)
+        return err_set(err, ERR_SYSTEM, "all user ids are in use");
+    if (open_channels(phase, far, err) != 0 || open_group(phase, err) != 0 ||
+        open_mounts(phase, err) != 0)
+        return -1;
+    phase->spec.sync_fd = far->sync;
+    phase->spec.stdout_fd = far->pipes[PIPE_OUT];
+    phase->spec.stderr_fd = far->pipes[PIPE_ERR];
+    if (clone_init(phase, err) != 0)
+        return -1;
+    phase->active = true;
+    /* A failure from here on ends the phase through the init's death. */
+    struct err late;
+    if (watch_all(phase, &late) != 0)
+        phase_fail(phase, "%s", late.message);
+    return 0;
+}
+
+static void close_all(struct phase *phase)
+{
+    struct loop *loop = &phase->host->loop;
+    struct watch *watches[] = {
+        &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,
+        &phase->listener, &phase->outputs[0].watch, &phase->outputs[1].watch};
+    for (size_t i = 0; i < COUNT_OF(watches); i++)
+        loop_remove(loop, watches[i]);
+    int *fds[] = {&phase->init_fd,        &phase->sync_fd,        &phase->timer_fd,
+                  &phase->listener_fd,    &phase->spec.shm_mount, &phase->outputs[0].pipe,
+                  &phase->outputs[1].pipe};
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        cleanup_fd(fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+int phase_start(struct phase *phase, const struct phase_start *start, struct err *err)
+{
+    struct far_ends far = {-1, {-1, -1}};
+    reset(phase, start);
+    int result = build(phase, &far, err);
+    far_close(&far);
+    /* The child has its own copies of the mounts. */
+    cleanup_fd(&phase->spec.shm_mount);
+    phase->spec.shm_mount = -1;
+    if (result != 0) {
+        close_all(phase);
+        if (cgroup_remove(&phase->host->cgroups, &phase->group, NULL) != 1)
+            phase_note(phase->ev, "a control group could not be removed");
+        if (phase->spec.uid)
+            host_uid_put(phase->host, phase->spec.uid);
+    }
+    return result;
+}
+
+void phase_release(struct phase *phase)
+{
+    cleanup_fd(&phase->tmp_mount);
+    phase->tmp_mount = -1;
+}
+
+/* Reads the group's numbers and whether anybody is left in it. */
+static void collect(struct phase *phase)
+{
+    const struct cgroup_backend *backend = phase->host->cgroups.backend;
+    struct phase_evidence *pe = phase->pe;
+    struct cgroup_usage usage;
+    struct err err;
+    phase_messages(phase);
+    phase_drain(phase);
+    if (phase->group.oom_fd >= 0)
+        phase_on_oom(&phase->oom, 0);
+    if (backend->usage(&phase->group, &usage, &err) != 0) {
+        phase_note(phase->ev, "%s", err.message);
+        pe->reported = false; /* without the group's numbers there is no verdict */
+        usage = (struct cgroup_usage){0};
+    }
+    pe->cpu_ns = usage.cpu_ns;
+    pe->memory_peak_bytes = usage.memory_peak_bytes;
+    pe->oom_kills = usage.oom_kills;
+    pe->oom_events += usage.oom_events;
+    pe->pids_peak = usage.pids_peak;
+    pe->pids_denied = usage.pids_denied;
+    pe->pids_max = phase->group.processes;
+    if (phase->go_ns)
+        pe->wall_ns =
+            (uint64_t)((phase->ended_ns ? phase->ended_ns : loop_now_ns()) - phase->go_ns);
+    phase->collected = true;
+}
+
+void phase_finish(struct phase *phase)
+{
+    struct err err;
+    bool empty = false;
+    if (!phase->collected)
+        collect(phase);
+    if (phase->host->cgroups.backend->empty(&phase->group, &empty, &err) != 0)
+        phase_note(phase->ev, "%s", err.message);
+    int removed = empty ? cgroup_remove(&phase->host->cgroups, &phase->group, &err) : 0;
+    if (removed == 0 && phase->remove_tries++ < REMOVE_TRIES &&
+        loop_timer(phase->timer_fd, loop_now_ns() + REMOVE_NS, &err) == 0)
+        return; /* a dying process is still counted: again in a millisecond */
+    phase->pe->group_empty = empty;
+    phase->pe->survivors = empty ? 0 : 1;
+    if (removed < 0)
+        phase_note(phase->ev, "%s", err.message);
+    if (empty)
+        host_uid_put(phase->host, phase->spec.uid); /* else nobody may ever get it again */
+    phase->ev->teardown_ns += (uint64_t)(phase->ended_ns ? loop_now_ns() - phase->ended_ns : 0);
+    close_all(phase);
+    phase->active = false;
+    phase->done(phase);
+}

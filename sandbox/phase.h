@@ -1,0 +1,58 @@
+/* One phase of a job, the compile or the run, in a sandbox of its own.
+ *
+ * phase_start makes everything fresh and returns at once; events of the loop carry it on: the
+ * payload reports itself ready, the launcher reads the isolation back and lets it go, watches the
+ * clocks, the pipes, the listener and out-of-memory events, and when the init is gone collects the
+ * group's numbers. `done` is called exactly once, from the loop, never from phase_start. */
+#pragma once
+#include "sandbox/child.h"
+#include "sandbox/host.h"
+
+enum phase_pipe { PIPE_OUT, PIPE_ERR, PIPE_COUNT };
+
+struct phase_output {
+    struct watch watch;
+    int file; /* memfd of the job; not owned */
+    int pipe; /* read end, owned */
+    uint64_t *bytes;
+    bool *cut;
+};
+
+struct phase {
+    struct host *host;
+    struct evidence *ev;
+    struct phase_evidence *pe;
+    void (*done)(struct phase *phase);
+    void *owner;
+
+    struct child_spec spec;
+    char root[HOST_PATH + 64];
+    bool own_binary; /* the program is the job's own, so that failing to execute it is its fault */
+    struct cgroup group;
+    pid_t init;
+    int init_fd, sync_fd, timer_fd, listener_fd;
+    int tmp_mount; /* stays open after done, for the output; phase_release closes it */
+    struct phase_output outputs[PIPE_COUNT];
+    struct watch init_watch, sync, timer, oom, listener;
+    int64_t began_ns, go_ns, ended_ns, kill_by_ns;
+    unsigned remove_tries;
+    bool probe; /* a trial: end as soon as the isolation was read back */
+    bool active, collected;
+};
+
+struct phase_start {
+    enum language language;
+    bool compile, probe;
+    struct limits limits;
+    int stdin_fd;          /* not taken */
+    int box_mount;         /* not taken */
+    int files[PIPE_COUNT]; /* memfds for what the program writes; not taken */
+    bool merge;            /* stdout goes to the stderr file too (compilers) */
+};
+
+int phase_start(struct phase *phase, const struct phase_start *start, struct err *err) MUST_CHECK;
+/* Kills everything in it; the first reason given is kept with all later ones. */
+void phase_kill(struct phase *phase, enum judge_action action);
+void phase_release(struct phase *phase); /* after done, or after a failed phase_start */
+/* Adds a text to ev's collection errors. */
+void phase_note(struct evidence *ev, const char *format, ...) __attribute__((format(printf, 2, 3)));

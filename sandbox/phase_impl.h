@@ -1,0 +1,18 @@
+/* Shared by phase.c (making and ending a phase) and phase_watch.c (its events). */
+#pragma once
+#include "sandbox/phase.h"
+
+void phase_on_sync(struct watch *watch, uint32_t events);
+void phase_on_init(struct watch *watch, uint32_t events);
+void phase_on_output(struct watch *watch, uint32_t events);
+void phase_on_timer(struct watch *watch, uint32_t events);
+void phase_on_oom(struct watch *watch, uint32_t events);
+void phase_on_listener(struct watch *watch, uint32_t events);
+/* Marks the set-up as failed (the first text stays) and kills the init. */
+void phase_fail(struct phase *phase, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Reads the pending messages of the init and the payload. */
+void phase_messages(struct phase *phase);
+/* Reads what is left in the pipes. */
+void phase_drain(struct phase *phase);
+/* The init is gone: collects, removes the group, calls done; comes back by the timer if busy. */
+void phase_finish(struct phase *phase);

@@ -1,0 +1,13 @@
+/* Reading back from the kernel what is in force for a payload that waits for its start. */
+#pragma once
+#include "sandbox/child.h"
+#include "sandbox/host.h"
+
+/* Fills ev's controls, namespace numbers and phase->limits from /proc/PID and the group's files.
+ * A control is applied only when the kernel says so; what could not be read is missing. */
+void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
+              struct evidence *ev, struct phase_evidence *phase);
+/* Bits of the controls that controls.def requires. */
+uint32_t readback_required(void);
+/* The kernel's numbers of a process's namespaces; 0 = unreadable. */
+void readback_namespaces(pid_t pid, uint64_t out[NS_COUNT]);
