@@ -1,9 +1,9 @@
 /* Kafka behind three handles: producer, group consumer, tail. The only place that calls librdkafka.
  *
- * Each handle belongs to one event loop: *_fd() becomes readable when there is something to do, then
- * call *_poll(). Never fork after opening one. Fatal errors (idempotence after a possibly persisted
- * time-out, an unusable configuration) are ERR_CONFIG/ERR_BUG class fatal: the process exits and is
- * restarted; "broker away" is ERR_BROKER, class systemic. */
+ * Each handle belongs to one event loop: *_fd() becomes readable when there is something to do,
+ * then call *_poll(). Never fork after opening one. Fatal errors (idempotence after a possibly
+ * persisted time-out, an unusable configuration) are ERR_CONFIG/ERR_BUG class fatal: the process
+ * exits and is restarted; "broker away" is ERR_BROKER, class systemic. */
 #pragma once
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
@@ -15,8 +15,9 @@ struct bus_config {
     const char *prefix;    /* of every topic name, "rustbox." */
     int linger_ms;         /* producers: 0 where somebody waits */
     int fetch_min_bytes, fetch_wait_max_ms; /* consumers */
-    int queued_max_kbytes; /* consumers: what may be prefetched */
-    int message_timeout_ms; /* producers: 300000 (delivery.md rule 6) unless a test says otherwise */
+    int queued_max_kbytes;                  /* consumers: what may be prefetched */
+    int message_timeout_ms; /* producers: 300000 (delivery.md rule 6) unless a test says otherwise
+                             */
 };
 
 struct bus_header {
@@ -43,14 +44,18 @@ int producer_send(struct producer *producer, const char *topic, int32_t partitio
                   const struct bus_header *headers, size_t header_count, struct span value,
                   void *opaque, struct err *err) MUST_CHECK;
 int producer_fd(struct producer *producer);
-int producer_poll(struct producer *producer, int timeout_ms); /* calls on_delivery; returns how many */
+int producer_poll(struct producer *producer,
+                  int timeout_ms); /* calls on_delivery; returns how many */
 int producer_flush(struct producer *producer, int timeout_ms, struct err *err) MUST_CHECK;
 /* End offsets of all partitions in one request (0.2 ms): only on a handle that does not consume. */
 int producer_end_offsets(struct producer *producer, const char *topic, int32_t partitions,
                          int64_t *ends, int timeout_ms, struct err *err) MUST_CHECK;
 int producer_begin_offsets(struct producer *producer, const char *topic, int32_t partitions,
                            int64_t *begins, int timeout_ms, struct err *err) MUST_CHECK;
-/* Produces a probe record to each topic, so that later first sends do not wait 1 s for metadata. */
+/* Produces a probe record to each topic, so that later first sends do not wait 1 s for metadata.
+ * Probes have the header type = BUS_PROBE_TYPE, key "probe" and no value; every reader drops them
+ * (record_is_probe). */
+#define BUS_PROBE_TYPE "probe/1"
 int producer_warm(struct producer *producer, const char *const *topics, size_t count,
                   int timeout_ms, struct err *err) MUST_CHECK;
 
@@ -66,19 +71,23 @@ struct record {
     void *handle;        /* the library's message; give back with record_done */
 };
 void record_done(struct record *record);
+bool record_is_probe(const struct record *record);
 
 /* ---- group consumer: eager assignor, static membership, offsets committed by hand ---- */
 struct consumer;
 struct partition_at {
     const char *topic;
     int32_t partition;
-    int64_t offset; /* where to begin; BUS_COMMITTED = the group's committed offset, else earliest */
+    int64_t
+        offset; /* where to begin; BUS_COMMITTED = the group's committed offset, else earliest */
 };
 #define BUS_COMMITTED (-1)
 #define BUS_EARLIEST (-2)
 
-/* on_assign may change parts[i].offset (offsets from the database); an error leaves the partition
- * unread and is returned by the next consumer_poll. on_revoke comes before the loss takes effect. */
+/* on_assign may change parts[i].offset (offsets from the database). An error leaves the partitions
+ * unread and is returned by consumer_poll; every further consumer_poll calls on_assign again. count
+ * may be 0. on_revoke comes before the loss takes effect: the hook may still commit unless `lost`.
+ * It follows only an on_assign that succeeded, and does not come from consumer_close. */
 struct consumer_hooks {
     int (*on_assign)(void *owner, struct partition_at *parts, size_t count, struct err *err);
     void (*on_revoke)(void *owner, const struct partition_at *parts, size_t count, bool lost);
@@ -91,15 +100,26 @@ int consumer_open(const struct bus_config *config, const char *group, const char
 /* A consumer without a group that reads all partitions of a topic from given offsets (a tail). */
 int tail_open(const struct bus_config *config, const struct partition_at *parts, size_t count,
               struct consumer **out, struct err *err) MUST_CHECK;
-void consumer_close(struct consumer *consumer); /* keeps static membership: no leave */
+/* Keeps static membership: no leave. Give every record back first: the library waits for them for
+ * ever. */
+void consumer_close(struct consumer *consumer);
+/* Becomes readable when records or events wait; then call consumer_poll until it returns 0. */
 int consumer_fd(struct consumer *consumer);
-/* 1 = a record (record_done it), 0 = none within timeout_ms, -1 = error. */
-int consumer_poll(struct consumer *consumer, int timeout_ms, struct record *out, struct err *err) MUST_CHECK;
-int consumer_seek(struct consumer *consumer, const char *topic, int32_t partition, int64_t offset,
+/* 1 = a record (record_done it), 0 = none within timeout_ms, -1 = error. A lost connection is no
+ * error: the library mends it. ERR_CONFIG: an offset outside of the log, a fenced instance id, no
+ * right to the topic. */
+int consumer_poll(struct consumer *consumer, int timeout_ms, struct record *out,
                   struct err *err) MUST_CHECK;
-int consumer_pause(struct consumer *consumer, const char *topic, int32_t partition, struct err *err) MUST_CHECK;
-int consumer_resume(struct consumer *consumer, const char *topic, int32_t partition, struct err *err) MUST_CHECK;
-/* Synchronous commit of next offsets to the group. */
+int consumer_seek(struct consumer *consumer, const struct partition_at *to, size_t count,
+                  struct err *err) MUST_CHECK;
+/* topic NULL: the whole assignment. A paused partition drops what was prefetched and fetches it
+ * again later. */
+int consumer_pause(struct consumer *consumer, const char *topic, int32_t partition,
+                   struct err *err) MUST_CHECK;
+int consumer_resume(struct consumer *consumer, const char *topic, int32_t partition,
+                    struct err *err) MUST_CHECK;
+/* Commit of next offsets to the group; waits for the answer, at most 3 s. ERR_BUSY: the group is
+ * rebalancing and the offsets were not taken. */
 int consumer_commit(struct consumer *consumer, const struct partition_at *next, size_t count,
                     struct err *err) MUST_CHECK;
 /* The group's committed offsets, for balance and status; -1 where none. */
@@ -113,7 +133,9 @@ struct topic_want {
     int64_t retention_ms;
     bool compact, flush_each_message;
 };
-/* Creates what is missing (LogAppendTime, replication 1 unless the broker's default is larger). */
+/* Creates what is missing (LogAppendTime, 4 MiB records, the broker's default replication) and
+ * mends the settings of what is there. A topic with fewer or more partitions than wanted is
+ * ERR_CONFIG: the number is permanent. */
 int bus_topics_create(const struct bus_config *config, const struct topic_want *wants, size_t count,
                       int timeout_ms, struct err *err) MUST_CHECK;
 /* ERR_CONFIG names topic, setting, wanted and found value, and the command that mends it. */

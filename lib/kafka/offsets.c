@@ -1,0 +1,84 @@
+/* Questions about offsets: begin and end of a topic, and what a group has committed.
+ *
+ * Asked on handles that do not consume: behind a parked fetch the same question takes up to
+ * fetch.wait.max.ms. All partitions travel in one request. */
+#include "lib/kafka/internal.h"
+#include <stdlib.h>
+
+static rd_kafka_topic_partition_list_t *all_of(const char *topic, int32_t partitions,
+                                               int64_t offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+
+    for (int32_t p = 0; p < partitions; p++)
+        rd_kafka_topic_partition_list_add(list, topic, p)->offset = offset;
+    return list;
+}
+
+static int edge(struct producer *producer, const char *topic, int32_t partitions, int64_t which,
+                int64_t *offsets, int timeout_ms, struct err *err)
+{
+    const struct bus_reason *reason;
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t code;
+    char full[BUS_NAME_MAX];
+    const char *prefix;
+    rd_kafka_t *rk = producer_handle(producer, &prefix, &reason);
+
+    if (bus_topic_name(prefix, topic, full, err) < 0)
+        return -1;
+    list = all_of(full, partitions, which);
+    code = rd_kafka_offsets_for_times(rk, list, timeout_ms);
+    for (int i = 0; i < list->cnt && !code; i++)
+        code = list->elems[i].err;
+    for (int i = 0; i < list->cnt && !code; i++)
+        offsets[list->elems[i].partition] = list->elems[i].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code)
+        return bus_fail(err, rk, reason, code, full);
+    return 0;
+}
+
+int producer_end_offsets(struct producer *producer, const char *topic, int32_t partitions,
+                         int64_t *ends, int timeout_ms, struct err *err)
+{
+    return edge(producer, topic, partitions, RD_KAFKA_OFFSET_END, ends, timeout_ms, err);
+}
+
+int producer_begin_offsets(struct producer *producer, const char *topic, int32_t partitions,
+                           int64_t *begins, int timeout_ms, struct err *err)
+{
+    return edge(producer, topic, partitions, RD_KAFKA_OFFSET_BEGINNING, begins, timeout_ms, err);
+}
+
+int bus_committed(const struct bus_config *config, const char *group, const char *topic,
+                  int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err)
+{
+    rd_kafka_conf_t *conf = bus_conf(config, err);
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t code;
+    char full[BUS_NAME_MAX];
+    rd_kafka_t *rk;
+
+    if (!conf)
+        return -1;
+    bus_set(conf, "group.id", group, err); /* names the group; nothing joins it */
+    rk = bus_handle(RD_KAFKA_CONSUMER, conf, err);
+    if (!rk)
+        return -1;
+    if (bus_topic_name(config->prefix, topic, full, err) < 0) {
+        rd_kafka_destroy(rk);
+        return -1;
+    }
+    list = all_of(full, partitions, RD_KAFKA_OFFSET_INVALID);
+    code = rd_kafka_committed(rk, list, timeout_ms);
+    for (int i = 0; i < list->cnt && !code; i++)
+        code = list->elems[i].err;
+    for (int i = 0; i < list->cnt && !code; i++)
+        offsets[list->elems[i].partition] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code)
+        bus_fail(err, rk, NULL, code, group);
+    rd_kafka_destroy(rk);
+    return code ? -1 : 0;
+}

@@ -1,0 +1,520 @@
+/* lib/kafka against a real broker: topics, produce, group, seek, offsets, and a broker that is
+ * killed. */
+#include "lib/base/clock.h"
+#include "lib/kafka/bus.h"
+#include "tests/support/broker.h"
+#include "tests/unit/unit.h"
+#include <poll.h>
+
+static struct broker broker;
+static struct err err;
+
+static struct bus_config config(const char *prefix)
+{
+    return (struct bus_config){.brokers = broker.address,
+                               .client_id = "test-1",
+                               .prefix = prefix,
+                               .fetch_min_bytes = 1,
+                               .fetch_wait_max_ms = 20,
+                               .queued_max_kbytes = 1024,
+                               .message_timeout_ms = 60000};
+}
+
+static int64_t now_ms(void)
+{
+    return clock_mono_ms(&clock_system);
+}
+
+/* Acknowledgements, by the index given as opaque. */
+#define MANY 20000
+struct acks {
+    size_t good, bad;
+    int64_t offset[MANY];
+    struct err err;
+};
+static struct acks acks;
+
+static void on_delivery(void *owner, const struct delivery *delivery)
+{
+    struct acks *seen = owner;
+    uintptr_t index = (uintptr_t)delivery->opaque;
+
+    if (delivery->err.code != ERR_NONE) {
+        seen->bad++;
+        seen->err = delivery->err;
+        return;
+    }
+    seen->good++;
+    seen->offset[index] = delivery->offset + 1;
+}
+
+static struct producer *open_producer(const struct bus_config *with)
+{
+    struct producer *producer;
+
+    memset(&acks, 0, sizeof acks);
+    assert_ok(producer_open(with, on_delivery, &acks, &producer, &err), err);
+    return producer;
+}
+
+static void make_topic(const struct bus_config *with, int32_t partitions)
+{
+    struct topic_want want = {"t", partitions, 86400000, false, true};
+
+    assert_ok(bus_topics_create(with, &want, 1, 20000, &err), err);
+}
+
+static void send_number(struct producer *producer, int32_t partition, uintptr_t number)
+{
+    char text[24];
+    struct bus_header header = {"number", {text, 0}};
+
+    header.value.len = (size_t)snprintf(text, sizeof text, "%lu", (unsigned long)number);
+    assert_ok(producer_send(producer, "t", partition, span_text(text), &header, 1, span_text(text),
+                            (void *)number, &err),
+              err);
+}
+
+static void produce_numbers(const struct bus_config *with, int32_t partition, uintptr_t from,
+                            uintptr_t to)
+{
+    struct producer *producer = open_producer(with);
+
+    for (uintptr_t n = from; n < to; n++)
+        send_number(producer, partition, n);
+    assert_ok(producer_flush(producer, 20000, &err), err);
+    producer_poll(producer, 0);
+    assert_int_equal(acks.good, to - from);
+    producer_close(producer);
+}
+
+/* The next record, by way of the descriptor. */
+static void next(struct consumer *consumer, struct record *record)
+{
+    int64_t until = now_ms() + 20000;
+
+    while (now_ms() < until) {
+        struct pollfd waits = {consumer_fd(consumer), POLLIN, 0};
+        int got = consumer_poll(consumer, 0, record, &err);
+        if (got < 0)
+            fail_msg("consumer_poll: %s", err.message);
+        if (got == 1)
+            return;
+        poll(&waits, 1, 1000);
+    }
+    fail_msg("no record within 20 s");
+}
+
+static void expect_number(struct consumer *consumer, unsigned number)
+{
+    struct record record;
+    char text[24];
+
+    next(consumer, &record);
+    snprintf(text, sizeof text, "%u", number);
+    if (!span_is(record.value, text))
+        fail_msg("record %.*s at offset %ld, wanted is %u", (int)record.value.len,
+                 (const char *)record.value.data, (long)record.offset, number);
+    record_done(&record);
+}
+
+static void expect_none(struct consumer *consumer, int for_ms)
+{
+    int64_t until = now_ms() + for_ms;
+    struct record record;
+
+    while (now_ms() < until) {
+        int got = consumer_poll(consumer, 10, &record, &err);
+        assert_int_not_equal(got, 1);
+        if (got < 0)
+            fail_msg("consumer_poll: %s", err.message);
+    }
+}
+
+static void poll_and_drop(struct consumer *consumer, bool may_fail)
+{
+    struct record record;
+    int got = consumer_poll(consumer, 20, &record, &err);
+
+    if (got == 1)
+        record_done(&record);
+    if (got < 0 && !may_fail)
+        fail_msg("consumer_poll: %s", err.message);
+}
+
+static struct consumer *join(const struct bus_config *with, const struct consumer_hooks *hooks)
+{
+    const char *topic = "t";
+    struct consumer *consumer;
+
+    assert_ok(consumer_open(with, with->prefix, &topic, 1, hooks, &consumer, &err), err);
+    return consumer;
+}
+
+static void topics_are_created_checked_and_mended(void **state)
+{
+    struct bus_config with = config("topics.");
+    struct topic_want wants[] = {{"a", 3, 86400000, false, true}, {"b", 1, 86400000, true, false}};
+
+    (void)state;
+    assert_err(bus_topics_check(&with, wants, 2, 10000, &err), err, ERR_CONFIG);
+    assert_non_null(strstr(err.message, "topic topics.a: does not exist"));
+    assert_non_null(strstr(err.message, "rustbox admin topics"));
+    assert_ok(bus_topics_create(&with, wants, 2, 20000, &err), err);
+    assert_ok(bus_topics_check(&with, wants, 2, 10000, &err), err);
+    assert_ok(bus_topics_create(&with, wants, 2, 20000, &err), err);
+
+    wants[0].retention_ms = 3600000;
+    assert_err(bus_topics_check(&with, wants, 2, 10000, &err), err, ERR_CONFIG);
+    assert_string_equal(err.message, "topic topics.a: retention.ms is 86400000, wanted is 3600000: "
+                                     "run `rustbox admin topics`");
+    assert_ok(bus_topics_create(&with, wants, 2, 20000, &err), err);
+    assert_ok(bus_topics_check(&with, wants, 2, 10000, &err), err);
+
+    wants[1].flush_each_message = true;
+    assert_err(bus_topics_check(&with, wants, 2, 10000, &err), err, ERR_CONFIG);
+    assert_non_null(strstr(err.message, "topics.b: flush.messages is"));
+    wants[1].flush_each_message = false;
+    wants[0].partitions = 4;
+    assert_err(bus_topics_create(&with, wants, 2, 20000, &err), err, ERR_CONFIG);
+    assert_non_null(strstr(err.message, "partitions is 3, wanted is 4: the number is permanent"));
+}
+
+static void records_arrive_with_headers_and_the_brokers_time(void **state)
+{
+    struct bus_config with = config("headers.");
+    struct bus_header headers[BUS_HEADERS_MAX + 8];
+    struct producer *producer;
+    struct consumer *consumer;
+    struct record record;
+    int64_t before_ms = clock_wall_ms(&clock_system);
+
+    (void)state;
+    make_topic(&with, 2);
+    for (size_t i = 0; i < COUNT_OF(headers); i++)
+        headers[i] = (struct bus_header){"h", SPAN_LIT("a\0b")};
+    producer = open_producer(&with);
+    assert_ok(
+        producer_send(producer, "t", 1, SPAN_LIT("k"), headers, 2, SPAN_LIT("v\0w"), NULL, &err),
+        err);
+    assert_ok(producer_send(producer, "t", 1, SPAN_LIT(""), headers, COUNT_OF(headers),
+                            SPAN_LIT(""), (void *)1, &err),
+              err);
+    assert_ok(producer_flush(producer, 10000, &err), err);
+    producer_poll(producer, 0);
+    assert_int_equal(acks.good, 2);
+    assert_int_equal(acks.offset[1], 2);
+    producer_close(producer);
+
+    struct partition_at parts[] = {{"t", 0, 0}, {"t", 1, 0}};
+    assert_ok(tail_open(&with, parts, 2, &consumer, &err), err);
+    next(consumer, &record);
+    assert_string_equal(record.topic, "t");
+    assert_int_equal(record.partition, 1);
+    assert_int_equal(record.header_count, 2);
+    assert_int_equal(record.headers[1].value.len, 3);
+    assert_int_equal(record.value.len, 3);
+    assert_true(record.timestamp_ms >= before_ms - 1000);
+    record_done(&record);
+    next(consumer, &record);
+    assert_int_equal(record.header_count, BUS_HEADERS_MAX + 1);
+    record_done(&record);
+    consumer_close(consumer);
+}
+
+static void a_missing_partition_is_an_error_and_frees_once(void **state)
+{
+    struct bus_config with = config("missing.");
+    const char *topic = "t";
+    struct producer *producer;
+    struct bus_header header = {"h", SPAN_LIT("v")};
+
+    (void)state;
+    make_topic(&with, 1);
+    producer = open_producer(&with);
+    assert_ok(producer_warm(producer, &topic, 1, 10000, &err), err);
+    assert_int_equal(acks.good, 0); /* probes are not the caller's */
+    assert_err(
+        producer_send(producer, "t", 7, SPAN_LIT("k"), &header, 1, SPAN_LIT("v"), NULL, &err), err,
+        ERR_BROKER);
+    assert_non_null(strstr(err.message, "rustbox admin topics"));
+    producer_close(producer);
+}
+
+static void a_value_beyond_the_limit_is_refused_at_once(void **state)
+{
+    struct bus_config with = config("large.");
+    struct producer *producer;
+    size_t large = 4 * 1024 * 1024;
+    char *value = calloc(1, large + 200000);
+
+    (void)state;
+    make_topic(&with, 1);
+    producer = open_producer(&with);
+    assert_err(producer_send(producer, "t", 0, SPAN_LIT("k"), NULL, 0,
+                             span_of(value, large + 200000), NULL, &err),
+               err, ERR_TOO_LARGE);
+    assert_ok(
+        producer_send(producer, "t", 0, SPAN_LIT("k"), NULL, 0, span_of(value, large), NULL, &err),
+        err);
+    assert_ok(producer_flush(producer, 20000, &err), err);
+    producer_poll(producer, 0);
+    assert_int_equal(acks.good, 1);
+    producer_close(producer);
+    free(value);
+}
+
+static void a_group_goes_on_at_its_commit_and_rejoins_at_once(void **state)
+{
+    struct bus_config with = config("group.");
+    struct consumer *consumer;
+    struct partition_at mark = {"t", 0, 3};
+    int64_t committed[1], ends[1], begins[1], started_ms;
+    struct producer *producer;
+
+    (void)state;
+    make_topic(&with, 1);
+    produce_numbers(&with, 0, 0, 6);
+    consumer = join(&with, NULL); /* nothing committed: the earliest record */
+    for (unsigned n = 0; n < 6; n++)
+        expect_number(consumer, n);
+    assert_ok(bus_committed(&with, with.prefix, "t", 1, committed, 10000, &err), err);
+    assert_int_equal(committed[0], -1);
+    assert_ok(consumer_commit(consumer, &mark, 1, &err), err);
+    consumer_close(consumer);
+    assert_ok(bus_committed(&with, with.prefix, "t", 1, committed, 10000, &err), err);
+    assert_int_equal(committed[0], 3);
+
+    started_ms = now_ms();
+    consumer = join(&with, NULL);
+    expect_number(consumer, 3);
+    assert_true(now_ms() - started_ms < 5000); /* a static member waits for no session to end */
+    expect_number(consumer, 4);
+    consumer_close(consumer);
+
+    producer = open_producer(&with);
+    assert_ok(producer_end_offsets(producer, "t", 1, ends, 5000, &err), err);
+    assert_ok(producer_begin_offsets(producer, "t", 1, begins, 5000, &err), err);
+    assert_int_equal(ends[0], 6);
+    assert_int_equal(begins[0], 0);
+    producer_close(producer);
+}
+
+static void pause_resume_and_seek(void **state)
+{
+    struct bus_config with = config("pause.");
+    struct consumer *consumer;
+    struct partition_at back = {"t", 0, 1};
+
+    (void)state;
+    make_topic(&with, 1);
+    produce_numbers(&with, 0, 0, 4);
+    consumer = join(&with, NULL);
+    expect_number(consumer, 0);
+    expect_number(consumer, 1);
+    assert_ok(consumer_pause(consumer, NULL, 0, &err), err);
+    expect_none(consumer, 300);
+    assert_ok(consumer_resume(consumer, "t", 0, &err), err);
+    expect_number(consumer, 2);
+    assert_ok(consumer_seek(consumer, &back, 1, &err), err);
+    expect_number(consumer, 1);
+    expect_number(consumer, 2);
+    expect_number(consumer, 3);
+    expect_none(consumer, 100);
+    consumer_close(consumer);
+}
+
+struct hook_state {
+    int64_t offset;
+    int failures, calls, revoked;
+};
+
+static int on_assign(void *owner, struct partition_at *parts, size_t count, struct err *out)
+{
+    struct hook_state *hook = owner;
+
+    hook->calls++;
+    if (hook->failures-- > 0)
+        return err_set(out, ERR_DATABASE, "the database is away");
+    for (size_t i = 0; i < count; i++)
+        parts[i].offset = hook->offset;
+    return 0;
+}
+
+static void on_revoke(void *owner, const struct partition_at *parts, size_t count, bool lost)
+{
+    (void)parts, (void)lost;
+    ((struct hook_state *)owner)->revoked += (int)count;
+}
+
+static void a_hook_chooses_the_start_and_may_fail_for_a_while(void **state)
+{
+    struct bus_config with = config("hook.");
+    struct hook_state hook = {.offset = 2, .failures = 3};
+    struct consumer_hooks hooks = {on_assign, on_revoke, &hook};
+    struct consumer *consumer;
+    struct record record;
+    int errors = 0, got;
+    int64_t until = now_ms() + 15000;
+
+    (void)state;
+    make_topic(&with, 1);
+    produce_numbers(&with, 0, 0, 4);
+    consumer = join(&with, &hooks);
+    while ((got = consumer_poll(consumer, 50, &record, &err)) != 1 && now_ms() < until)
+        if (got < 0) {
+            assert_int_equal(err.code, ERR_DATABASE);
+            errors++;
+        }
+    assert_int_equal(got, 1);
+    assert_int_equal(record.offset, 2);
+    record_done(&record);
+    assert_int_equal(errors, 3);
+    assert_int_equal(hook.calls, 4);
+    expect_number(consumer, 3);
+    consumer_close(consumer);
+}
+
+static void a_second_member_takes_partitions_and_the_first_is_told(void **state)
+{
+    struct bus_config with = config("two."), other = config("two.");
+    struct hook_state hook = {.offset = BUS_EARLIEST};
+    struct consumer_hooks hooks = {on_assign, on_revoke, &hook};
+    struct consumer *first, *second;
+    int64_t until;
+
+    (void)state;
+    other.client_id = "test-2";
+    make_topic(&with, 2);
+    produce_numbers(&with, 0, 0, 1);
+    first = join(&with, &hooks);
+    expect_number(first, 0);
+    second = join(&other, NULL);
+    until = now_ms() + 15000;
+    while (hook.revoked == 0 && now_ms() < until) {
+        poll_and_drop(first, false);
+        poll_and_drop(second, false);
+    }
+    assert_int_equal(hook.revoked, 2); /* eager: all of them */
+    until = now_ms() + 15000;
+    while (hook.calls < 2 && now_ms() < until) {
+        poll_and_drop(first, false);
+        poll_and_drop(second, false);
+    }
+    assert_int_equal(hook.calls, 2);
+    consumer_close(first);
+    consumer_close(second);
+}
+
+static void an_offset_outside_of_the_log_is_never_replaced(void **state)
+{
+    struct bus_config with = config("range.");
+    struct hook_state hook = {.offset = 100};
+    struct consumer_hooks hooks = {on_assign, on_revoke, &hook};
+    struct consumer *consumer;
+    struct record record;
+    int got = 0;
+    int64_t until = now_ms() + 15000;
+
+    (void)state;
+    make_topic(&with, 1);
+    produce_numbers(&with, 0, 0, 2);
+    consumer = join(&with, &hooks);
+    while (got == 0 && now_ms() < until)
+        got = consumer_poll(consumer, 50, &record, &err);
+    assert_int_equal(got, -1);
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_non_null(strstr(err.message, "outside of the log"));
+    expect_none(consumer, 300);
+    consumer_close(consumer);
+}
+
+/* Everything acknowledged once, in order, although the broker dies in the middle. */
+static void a_killed_broker_loses_and_doubles_nothing(void **state)
+{
+    struct bus_config with = config("kill.");
+    struct producer *producer;
+    struct consumer *consumer;
+    size_t sent = 0;
+    int64_t until;
+
+    (void)state;
+    make_topic(&with, 1);
+    producer = open_producer(&with);
+    consumer = join(&with, NULL);
+    while (sent < 5000) {
+        send_number(producer, 0, sent++);
+        if (sent % 100 == 0)
+            producer_poll(producer, 1);
+    }
+    broker_kill(&broker);
+    while (sent < 6000)
+        send_number(producer, 0, sent++);
+    broker_restart(&broker);
+    until = now_ms() + 60000;
+    while (acks.good + acks.bad < sent && now_ms() < until)
+        producer_poll(producer, 50);
+    assert_int_equal(acks.bad, 0);
+    assert_int_equal(acks.good, 6000);
+    for (unsigned n = 0; n < 6000; n++)
+        expect_number(consumer, n);
+    expect_none(consumer, 200);
+    consumer_close(consumer);
+    producer_close(producer);
+}
+
+static void a_broker_that_is_away_costs_bounded_time(void **state)
+{
+    struct bus_config with = config("away.");
+    struct partition_at mark = {"t", 0, 1};
+    struct producer *producer;
+    struct consumer *consumer;
+    struct record record;
+    int64_t started_ms, ends[1];
+
+    (void)state;
+    make_topic(&with, 1);
+    produce_numbers(&with, 0, 0, 1);
+    consumer = join(&with, NULL);
+    expect_number(consumer, 0);
+    with.message_timeout_ms = 1000;
+    producer = open_producer(&with);
+    assert_ok(producer_end_offsets(producer, "t", 1, ends, 5000, &err), err);
+    broker_pause(&broker, 1);
+    started_ms = now_ms();
+    assert_int_equal(consumer_poll(consumer, 10, &record, &err), 0);
+    assert_err(consumer_commit(consumer, &mark, 1, &err), err, ERR_BROKER);
+    assert_err(producer_end_offsets(producer, "t", 1, ends, 500, &err), err, ERR_BROKER);
+    send_number(producer, 0, 0);
+    while (acks.bad == 0 && now_ms() - started_ms < 10000)
+        producer_poll(producer, 100);
+    assert_true(now_ms() - started_ms < 10000);
+    assert_int_equal(acks.bad, 1);
+    assert_int_equal(acks.err.code, ERR_BROKER);
+    producer_close(producer);
+    broker_pause(&broker, 0);
+    consumer_close(consumer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(topics_are_created_checked_and_mended),
+        cmocka_unit_test(records_arrive_with_headers_and_the_brokers_time),
+        cmocka_unit_test(a_missing_partition_is_an_error_and_frees_once),
+        cmocka_unit_test(a_value_beyond_the_limit_is_refused_at_once),
+        cmocka_unit_test(a_group_goes_on_at_its_commit_and_rejoins_at_once),
+        cmocka_unit_test(pause_resume_and_seek),
+        cmocka_unit_test(a_hook_chooses_the_start_and_may_fail_for_a_while),
+        cmocka_unit_test(a_second_member_takes_partitions_and_the_first_is_told),
+        cmocka_unit_test(an_offset_outside_of_the_log_is_never_replaced),
+        cmocka_unit_test(a_broker_that_is_away_costs_bounded_time),
+        cmocka_unit_test(a_killed_broker_loses_and_doubles_nothing),
+    };
+    int failed;
+
+    broker_start_or_skip(&broker);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    broker_stop(&broker);
+    return failed;
+}
