@@ -1,25 +1,29 @@
 /* What a stage is: a descriptor and a handful of functions. The runtime polls, batches, produces,
- * awaits acknowledgements, keeps offsets, retries, pauses and shuts down; it knows no stage by name.
+ * awaits acknowledgements, keeps offsets, retries, pauses and shuts down; it knows no stage by
+ * name.
  *
  * Two kinds:
  *  BATCH  handle() gets up to 200 records in log order and adds its outputs; the runtime produces
  *         them all, awaits every acknowledgement, then lets the offset advance once (delivery.md
  *         rules 1-3, 10).
  *  ASYNC  start() gets one record and a ticket; the stage finishes tickets in any order from
- *         ready(); the runtime produces a ticket's outputs, awaits them, and commits the contiguous low-water
- *         mark (rule 5). When start() answers STAGE_FULL the record stays in hand and its partitions are paused.
+ *         ready(); the runtime produces a ticket's outputs, awaits them, and commits the contiguous
+ * low-water mark (rule 5). When start() answers STAGE_FULL the record stays in hand, the partitions
+ * of its topic are paused, and start() is asked again after each ready(): accept again only when
+ * there is room for many.
  *
  * Offsets:
  *  OFFSETS_KAFKA     committed to the group after the outputs are acknowledged.
- *  OFFSETS_DATABASE  kept by the stage in consumer_offsets: load_offsets() on assignment, and marks given to
- *                    handle(): `store` = what this call's transaction may set next_offset to.
- *                    A stage whose effects are complete in its transaction (persist) has `marks_with_batch`:
- *                    store covers the batch itself. Otherwise (admit, two-phase) store covers earlier batches
- *                    whose outputs are acknowledged; handle() is called with 0 records when idle and a mark is due.
+ *  OFFSETS_DATABASE  kept by the stage in consumer_offsets: load_offsets() on assignment, and marks
+ * given to handle(): `store` = what this call's transaction may set next_offset to. A stage whose
+ * effects are complete in its transaction (persist) has `marks_with_batch`: store covers the batch
+ * itself. Otherwise (admit, two-phase) store covers earlier batches whose outputs are acknowledged;
+ * handle() is called with 0 records when idle and a mark is due.
  *
- * Errors of handle/start: class systemic or retry: the runtime backs off (50 ms to 5 s, jittered), calls reopen(),
- * seeks all partitions back to their stored offsets and goes on; poison and rejected never come out of a stage
- * (it makes a terminal or dead record of them); fatal ends the process with status 70. */
+ * Errors of handle/start: class systemic or retry: the runtime backs off (50 ms to 5 s, jittered),
+ * calls reopen(), seeks all partitions back to their stored offsets and goes on; poison and
+ * rejected never come out of a stage (it makes a terminal or dead record of them); fatal ends the
+ * process with status 70. */
 #pragma once
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -32,9 +36,10 @@
 struct outbox;
 int outbox_add(struct outbox *out, enum topic topic, const struct envelope *env, struct span value,
                struct err *err) MUST_CHECK;
-/* To topic `dead`, with the original bytes, key and headers, and why. For records without a readable id or
- * of a wrong day (delivery.md rules 6, 16). */
-int outbox_dead(struct outbox *out, const struct record *rec, const char *why, struct err *err) MUST_CHECK;
+/* To topic `dead`, with the original bytes, key and headers, and why. For records without a
+ * readable id or of a wrong day (delivery.md rules 6, 16). */
+int outbox_dead(struct outbox *out, const struct record *rec, const char *why,
+                struct err *err) MUST_CHECK;
 
 struct mark {
     enum topic topic;
@@ -59,6 +64,8 @@ struct stage_env {
     const struct clock *clock;
     struct rnd *rnd;
     const struct bus_config *bus;
+    struct outbox
+        *best_effort; /* records added here leave soon; nobody awaits their acknowledgement */
 };
 
 struct ticket; /* ASYNC: one record in hand; owned by the runtime */
@@ -74,6 +81,8 @@ struct stage {
     const enum topic *outputs; /* warmed up before readiness */
     size_t output_count;
     int linger_ms, fetch_min_bytes, fetch_wait_max_ms, queued_max_kbytes;
+    enum setting metrics_listen; /* SETTING_metrics_listen_...; 0 = nowhere */
+    enum setting batch_records;  /* BATCH: the most records of one batch; 0 = 200 */
 
     int (*open)(const struct stage_env *env, void **self, struct err *err);
     void (*close)(void *self);
@@ -83,15 +92,22 @@ struct stage {
     /* BATCH */
     int (*handle)(void *self, const struct batch *batch, struct outbox *out, struct err *err);
     /* ASYNC: rec is valid until the ticket is finished with ticket_finish(ticket). */
-    enum stage_start (*start)(void *self, struct ticket *ticket, const struct record *rec, struct err *err);
-    int (*fd)(void *self);                       /* readable: ready() is due; -1 = none */
-    int (*ready)(void *self, struct err *err);   /* finishes tickets with ticket_finish */
-    int64_t (*next_due_ms)(void *self);          /* monotonic; INT64_MAX = no timer */
-    /* Partitions taken away: abandon their tickets (do not finish them). */
+    enum stage_start (*start)(void *self, struct ticket *ticket, const struct record *rec,
+                              struct err *err);
+    int (*fd)(void *self);                     /* readable: ready() is due; -1 = none */
+    int (*ready)(void *self, struct err *err); /* finishes tickets with ticket_finish */
+    int64_t (*next_due_ms)(void *self);        /* monotonic; INT64_MAX = no timer */
+    /* Partitions taken away, or everything is repeated after an error: abandon these tickets, do
+     * not finish them. They are gone when this returns. */
     void (*revoked)(void *self, struct ticket *const *tickets, size_t count);
+    /* Shutdown: start nothing more; answers how many started tickets will still be finished soon.
+     * Called in every turn of the loop until it answers 0 or the bound of 6 s is over. NULL: none
+     * will. */
+    size_t (*draining)(void *self);
 };
 
-/* ASYNC: hands the record's outputs over; the ticket is gone for the stage. */
+/* ASYNC: a ticket's outputs are added to its outbox, ticket_finish hands them over; then the ticket
+ * is gone for the stage. A ticket may be finished inside start(). */
 struct outbox *ticket_outbox(struct ticket *ticket);
 void ticket_finish(struct ticket *ticket);
 
