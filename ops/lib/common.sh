@@ -3,6 +3,8 @@
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export LC_ALL=C.UTF-8 LANG=C.UTF-8
+# Debian's tools, whatever else the user's PATH finds first.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 
 say() { # one line of progress
