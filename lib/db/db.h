@@ -37,6 +37,7 @@ enum db_type {
     DB_UUIDS,
     DB_INTS
 };
+#define DB_PARAMS_MAX 48 /* of one statement */
 struct db_param {
     enum db_type type;
     size_t count; /* DB_UUIDS, DB_INTS */
@@ -160,8 +161,10 @@ int db_offsets_create(struct db *db, const char *topic, int32_t partitions,
 
 /* ---- asynchronous ----
  * A send is one or more statements run as one transaction; answers come in the order of sending.
- * The callback gets one result per statement, valid during the call, or err (code other than
- * ERR_NONE) and no results. It may send again; it must not close. */
+ * At most DB_CALLS_MAX statements a send. The callback gets one result per statement, valid during
+ * the call, or err (code other than ERR_NONE) and no results. It may send again; it must not close.
+ */
+#define DB_CALLS_MAX 8
 struct db_call {
     const struct db_statement *statement;
     const struct db_param *params;
@@ -169,7 +172,8 @@ struct db_call {
 };
 typedef void db_async_fn(void *opaque, const struct db_result *results, size_t count,
                          const struct err *err);
-/* Starts connecting; sends are accepted at once and leave when the connection stands. */
+/* Starts connecting. Until db_async_connected a send is refused with ERR_DATABASE; the caller's own
+ * timer decides when an attempt took too long. */
 int db_async_open(const struct db_config *config, struct db **out, struct err *err) MUST_CHECK;
 int db_async_send(struct db *db, const struct db_call *calls, size_t count, db_async_fn *done,
                   void *opaque, struct err *err) MUST_CHECK;
