@@ -1,0 +1,22 @@
+/* What admit and persist share: settings, the database handle, offsets, reading a record.
+ * No decisions. */
+#pragma once
+#include "consumers/runtime/stage.h"
+#include "lib/db/db.h"
+#include "lib/keystore/keystore.h"
+
+/* The record's headers as an envelope; false: it cannot be read (*has_id says whether the id can).
+ */
+bool stage_envelope(const struct record *rec, struct envelope *env, bool *has_id);
+struct key_id stage_key(const struct envelope *env);
+/* Appends the plaintext; `content` is what the value holds (a job holds a submission). */
+int stage_open_value(struct keystore *ks, const struct envelope *env, enum record_type content,
+                     struct span value, struct buf *plain, struct err *err) MUST_CHECK;
+/* consumer_offsets -> marks. A partition without a row is ERR_CONFIG with the remedy. */
+int stage_load_offsets(struct db *db, enum topic topic, struct mark *marks, size_t count,
+                       struct err *err) MUST_CHECK;
+/* marks -> consumer_offsets, within the current transaction or pipeline. */
+int stage_advance(struct db *db, enum topic topic, const struct mark *marks, size_t count,
+                  struct err *err) MUST_CHECK;
+int stage_db_open(const struct config *config, enum setting url, const char *application,
+                  struct db **out, struct err *err) MUST_CHECK;

@@ -1,0 +1,5 @@
+/* The stages of this folder, one descriptor each; main.c lists them in its table. */
+#pragma once
+#include "consumers/runtime/stage.h"
+
+extern const struct stage persist_stage;
