@@ -15,6 +15,7 @@
 static const char help[] =
     "usage: rustbox-box-run [options] LANGUAGE FILE\n"
     "  --socket S    the launcher's socket (default /run/rustbox/box.sock)\n"
+    "  --profile P   judge (default) or agent\n"
     "  --stdin F     what the program reads (default nothing)\n"
     "  --cpu-ms N, --wall-ms N, --memory-mb N, --processes N   other limits for the run\n"
     "  --repeat N    run it N times, print the last and the times\n"
@@ -22,6 +23,7 @@ static const char help[] =
 
 struct options {
     const char *socket, *input;
+    enum profile profile;
     uint64_t cpu_ms, wall_ms, memory_mb, processes, repeat;
 };
 
@@ -108,7 +110,7 @@ static int run_file(const struct options *options, const char *language, const c
     struct rnd rnd = rnd_system();
     struct box_info info;
     struct box *box = NULL;
-    struct box_job job = {.profile = PROFILE_JUDGE};
+    struct box_job job = {.profile = options->profile};
     if (language_find(span_text(language), &job.language) != 0)
         return err_set(err, ERR_INVALID, "no language %s", language);
     if (read_file(path, &code, err) != 0 || read_file(options->input, &input, err) != 0 ||
@@ -148,7 +150,8 @@ int main(int argc, char **argv)
     static const struct option table[] = {
         {"socket", 1, NULL, 's'},  {"stdin", 1, NULL, 'i'},     {"cpu-ms", 1, NULL, 'c'},
         {"wall-ms", 1, NULL, 'w'}, {"memory-mb", 1, NULL, 'm'}, {"processes", 1, NULL, 'p'},
-        {"repeat", 1, NULL, 'r'},  {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0}};
+        {"repeat", 1, NULL, 'r'},  {"help", 0, NULL, 'h'},      {"profile", 1, NULL, 'P'},
+        {NULL, 0, NULL, 0}};
     struct options options = {.socket = "/run/rustbox/box.sock", .repeat = 1};
     struct err err;
     int bad = 0;
@@ -159,6 +162,8 @@ int main(int argc, char **argv)
             options.socket = optarg;
         else if (option == 'i')
             options.input = optarg;
+        else if (option == 'P')
+            bad |= profile_find(span_text(optarg), &options.profile) != 0;
         else
             bad |= option == '?' || number(optarg, option == 'c'   ? &options.cpu_ms
                                                    : option == 'w' ? &options.wall_ms

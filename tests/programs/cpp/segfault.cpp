@@ -1,0 +1,2 @@
+#include <cstring>
+int main(int argc, char **) { std::memset(reinterpret_cast<void *>(argc * 8L), 0, 64); }

@@ -1,0 +1,3 @@
+#include <thread>
+#include <unistd.h>
+int main() { for (;;) std::thread([] { pause(); }).detach(); }

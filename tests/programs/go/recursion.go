@@ -1,0 +1,9 @@
+package main
+
+func f(n int) int {
+	return f(n+1) + n
+}
+
+func main() {
+	println(f(0))
+}

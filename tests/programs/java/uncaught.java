@@ -1,0 +1,5 @@
+public class Main {
+    public static void main(String[] args) throws Exception {
+        throw new IllegalStateException("no");
+    }
+}

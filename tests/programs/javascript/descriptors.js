@@ -1,0 +1,3 @@
+const fs = require("fs");
+for (;;)
+    fs.openSync("/dev/null", "r");

@@ -1,0 +1,2 @@
+x = bytearray(500 << 20)
+print(len(x) >> 20)

@@ -1,0 +1,3 @@
+f = []
+while True:
+    f.append(open("/dev/null"))

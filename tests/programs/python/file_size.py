@@ -1,0 +1,1 @@
+open("/tmp/x", "wb").write(b"x" * (3 << 20))

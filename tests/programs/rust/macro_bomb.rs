@@ -1,0 +1,7 @@
+macro_rules! bomb {
+    ($($t:tt)*) => { bomb!($($t)* $($t)*) };
+}
+
+fn main() {
+    bomb!(x);
+}

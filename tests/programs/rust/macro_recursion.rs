@@ -1,0 +1,7 @@
+macro_rules! again {
+    ($t:tt) => { again!($t) };
+}
+
+fn main() {
+    again!(x);
+}

@@ -1,0 +1,3 @@
+const x: string[][] = [];
+for (;;)
+    x.push(new Array(100000).fill("text"));

@@ -1,0 +1,3 @@
+import * as fs from "fs";
+const values: number[] = fs.readFileSync(0, "utf8").split(/\s+/).filter(Boolean).map(Number);
+console.log(values.slice(1).reduce((a, b) => a + b, 0));
