@@ -1,0 +1,272 @@
+/* ASYNC stages: a ticket per record, finished in any order; the contiguous low-water mark is
+ * committed.
+ *
+ * A record for which the stage has no room stays in hand and the partitions of its topic are
+ * paused; other topics go on. */
+#include "consumers/runtime/internal.h"
+#include "lib/base/strict.h"
+#include "lib/log/log.h"
+#include <stdlib.h>
+
+#define RECORDS_A_TURN 64
+
+static struct ticket *ticket_new(struct runtime *rt)
+{
+    struct ticket *ticket = rt->free_tickets;
+
+    if (ticket)
+        rt->free_tickets = ticket->next;
+    else
+        ticket = malloc(sizeof *ticket);
+    CHECK(ticket != NULL);
+    rt->tickets++;
+    return ticket;
+}
+
+static void ticket_free(struct runtime *rt, struct ticket *ticket)
+{
+    record_done(&ticket->rec);
+    rt->tickets--;
+    ticket->next = rt->free_tickets;
+    rt->free_tickets = ticket;
+}
+
+struct outbox *ticket_outbox(struct ticket *ticket)
+{
+    return ticket->out;
+}
+
+static void advance(struct runtime *rt, struct part *part)
+{
+    while (part->head && part->head->state == TICKET_ACKED) {
+        struct ticket *ticket = part->head;
+        part->done = ticket->rec.offset + 1;
+        part->head = ticket->next;
+        if (!part->head)
+            part->tail = NULL;
+        ticket_free(rt, ticket);
+    }
+}
+
+void async_acked(struct runtime *rt, struct ticket *ticket)
+{
+    ticket->state = TICKET_ACKED;
+    ticket->out = NULL;
+    rt->backoff_ms = BACKOFF_MIN_MS;
+    metric_observe(METRIC_handle_seconds, rt->stage->name,
+                   (uint64_t)(rt->clock.mono_ns(&rt->clock) - ticket->taken_ns));
+    advance(rt, ticket->part);
+}
+
+void ticket_finish(struct ticket *ticket)
+{
+    CHECK(ticket->state == TICKET_OPEN);
+    ticket->state = TICKET_FINISHED;
+    record_done(&ticket->rec); /* its offset stays */
+    outbox_hand_over(ticket->out);
+}
+
+static struct input *input_of(struct runtime *rt, enum topic topic)
+{
+    for (size_t i = 0; i < rt->input_count; i++)
+        if (rt->inputs[i].topic == topic)
+            return &rt->inputs[i];
+    return NULL;
+}
+
+static int offer(struct runtime *rt, struct input *input, struct ticket *ticket, struct err *err)
+{
+    ticket->state = TICKET_OPEN;
+    switch (rt->stage->start(rt->self, ticket, &ticket->rec, err)) {
+    case STAGE_STARTED: /* the ticket may be gone by now */
+        input->held = NULL;
+        if (!input->paused)
+            return 0;
+        input->paused = false;
+        for (int32_t p = 0; p < input->count; p++)
+            if (input->parts[p].assigned &&
+                consumer_resume(rt->consumer, topic_spec(input->topic)->name, p, err) < 0)
+                return -1;
+        return 0;
+    case STAGE_FULL:
+        ticket->state = TICKET_HELD;
+        input->held = ticket;
+        if (input->paused)
+            return 0;
+        input->paused = true;
+        for (int32_t p = 0; p < input->count; p++)
+            if (input->parts[p].assigned &&
+                consumer_pause(rt->consumer, topic_spec(input->topic)->name, p, err) < 0)
+                return -1;
+        return 0;
+    case STAGE_ERROR:
+        ticket->state = TICKET_HELD; /* the stage does not have it */
+        break;
+    }
+    return -1;
+}
+
+static int take(struct runtime *rt, struct record *rec, struct err *err)
+{
+    struct part *part = part_find(rt, rec->topic, rec->partition);
+    struct input *input = part ? input_of(rt, part->topic) : NULL;
+    struct ticket *ticket;
+
+    if (!part || !part->assigned || input->held) {
+        record_done(rec);
+        return err_set(err, ERR_BUSY, "a record of a partition that is not being read");
+    }
+    ticket = ticket_new(rt);
+    *ticket = (struct ticket){
+        .rec = *rec, .part = part, .taken_ns = rt->clock.mono_ns(&rt->clock), .state = TICKET_OPEN};
+    part->next = rec->offset + 1;
+    if (part->done < 0)
+        part->done = rec->offset;
+    if (part->tail)
+        part->tail->next = ticket;
+    else
+        part->head = ticket;
+    part->tail = ticket;
+    metric_add(METRIC_records_in_total, rec->topic, 1);
+    if (record_is_probe(rec)) {
+        ticket->state = TICKET_ACKED;
+        advance(rt, part);
+        return 0;
+    }
+    ticket->out = outbox_new(rt);
+    ticket->out->owner = ticket;
+    return offer(rt, input, ticket, err);
+}
+
+static int take_some(struct runtime *rt, bool *some, struct err *err)
+{
+    struct record rec;
+
+    for (int i = 0; i < RECORDS_A_TURN; i++) {
+        int got = consumer_poll(rt->consumer, 0, &rec, err);
+        if (got < 0 || (got > 0 && take(rt, &rec, err) < 0))
+            return -1;
+        if (got == 0)
+            return 0;
+        *some = true;
+    }
+    return 0;
+}
+
+static bool stage_due(struct runtime *rt)
+{
+    return rt->stage_readable ||
+           (rt->stage->next_due_ms && rt->stage->next_due_ms(rt->self) <= runtime_mono_ms(rt));
+}
+
+static int offer_held(struct runtime *rt, struct err *err)
+{
+    for (size_t i = 0; i < rt->input_count; i++)
+        if (rt->inputs[i].held && offer(rt, &rt->inputs[i], rt->inputs[i].held, err) < 0)
+            return -1;
+    return 0;
+}
+
+static void commit(struct runtime *rt)
+{
+    struct err err = {0};
+
+    if (rt->commit_ms > runtime_mono_ms(rt) || !parts_commit_due(rt))
+        return;
+    rt->commit_ms = runtime_mono_ms(rt) + COMMIT_EVERY_MS;
+    metric_set(METRIC_in_hand_records, rt->stage->name, (int64_t)rt->tickets);
+    if (parts_commit(rt, &err) == 0)
+        return;
+    /* A late commit costs repeated work alone; the mark is committed with the next one. */
+    rt->commit_ms = runtime_mono_ms(rt) + 1000;
+    metric_add(METRIC_errors_total, err_name(err.code), 1);
+    if (err_class(err.code) == ERR_FATAL)
+        rt->failed = err;
+    else
+        log_event(LOG_WARN, "commit_failed", kv_err(&err));
+}
+
+int async_turn(struct runtime *rt, struct err *err)
+{
+    bool some = false;
+
+    if (take_some(rt, &some, err) < 0)
+        return -1;
+    if (some || stage_due(rt)) {
+        if (rt->stage->ready(rt->self, err) < 0 || offer_held(rt, err) < 0)
+            return -1;
+    }
+    commit(rt);
+    return 0;
+}
+
+int64_t async_due_ms(const struct runtime *rt)
+{
+    int64_t due = rt->stage->next_due_ms ? rt->stage->next_due_ms(rt->self) : INT64_MAX;
+
+    return parts_commit_due(rt) && rt->commit_ms < due ? rt->commit_ms : due;
+}
+
+/* All tickets of a partition go; those the stage has are listed in open. */
+static void drop_part(struct runtime *rt, struct part *part, struct ticket **open, size_t *count)
+{
+    for (struct ticket *ticket = part->head, *next; ticket; ticket = next) {
+        next = ticket->next;
+        if (ticket->out) {
+            ticket->out->owner = NULL;
+            outbox_abandon(ticket->out);
+            ticket->out = NULL;
+        }
+        if (ticket->state == TICKET_OPEN)
+            open[(*count)++] = ticket;
+        else
+            ticket_free(rt, ticket);
+    }
+    part->head = part->tail = NULL;
+}
+
+void async_drop(struct runtime *rt, bool with_commit)
+{
+    struct ticket **open = calloc(rt->tickets + 1, sizeof *open);
+    struct err err = {0};
+    size_t count = 0;
+
+    CHECK(open != NULL);
+    EACH_PART(rt, part)
+    drop_part(rt, part, open, &count);
+    if (count > 0)
+        rt->stage->revoked(rt->self, open, count);
+    for (size_t i = 0; i < count; i++)
+        ticket_free(rt, open[i]);
+    for (size_t i = 0; i < rt->input_count; i++) {
+        rt->inputs[i].held = NULL;
+        rt->inputs[i].paused = false;
+    }
+    free(open);
+    if (with_commit && parts_commit_due(rt) && parts_commit(rt, &err) < 0)
+        log_event(LOG_WARN, "commit_failed", kv_err(&err));
+}
+
+static size_t unacknowledged(struct runtime *rt)
+{
+    size_t count = 0;
+
+    EACH_PART(rt, part)
+    for (const struct ticket *ticket = part->head; ticket; ticket = ticket->next)
+        count += ticket->state == TICKET_FINISHED;
+    return count;
+}
+
+int async_finish(struct runtime *rt, bool *done, struct err *err)
+{
+    *done = false;
+    if (rt->stage->draining && stage_due(rt) && rt->stage->ready(rt->self, err) < 0)
+        return -1;
+    if (rt->stage->draining && rt->stage->draining(rt->self) > 0)
+        return 0;
+    if (unacknowledged(rt) > 0)
+        return 0;
+    async_drop(rt, true);
+    *done = true;
+    return 0;
+}

@@ -1,0 +1,553 @@
+/* The runtime around small stages, on the bus in memory: batches, tickets, errors, rebalances,
+ * shutdown. */
+#include "consumers/runtime/runtime.h"
+#include "tests/support/bus_memory.h"
+#include "tests/unit/unit.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+static struct err err;
+static struct config *config;
+
+/* ---- a stage that copies each record to `verdicts`, with errors on demand ---- */
+static struct {
+    size_t calls, records, largest, empty_calls, reopened;
+    int fail_with, fail_times;
+    int64_t stored[24]; /* the database's next_offset of submissions */
+    int64_t last_store;
+    bool add_dead;
+} seen;
+
+static int add_copy(struct outbox *out, const struct record *rec, struct err *why)
+{
+    struct rnd rnd = rnd_seeded((uint64_t)rec->offset * 24 + (uint64_t)rec->partition);
+    struct envelope env = {.type = RECORD_verdict, .version = 1};
+
+    env.id = uuid_v7_at(1000000 + rec->offset, &rnd);
+    env.project = env.id;
+    env.retention_class = 30;
+    snprintf(env.origin, sizeof env.origin, "execute");
+    snprintf(env.policy, sizeof env.policy, "1");
+    return outbox_add(out, TOPIC_verdicts, &env, rec->value, why);
+}
+
+static int open_stage(const struct stage_env *env, void **self, struct err *why)
+{
+    (void)env, (void)why;
+    *self = &seen;
+    return 0;
+}
+
+static int reopen_stage(void *self, struct err *why)
+{
+    (void)self, (void)why;
+    seen.reopened++;
+    return 0;
+}
+
+static int handle(void *self, const struct batch *batch, struct outbox *out, struct err *why)
+{
+    (void)self;
+    seen.calls++;
+    seen.empty_calls += batch->count == 0;
+    if (batch->count > seen.largest)
+        seen.largest = batch->count;
+    for (size_t i = 0; i < batch->count; i++)
+        if (seen.add_dead ? outbox_dead(out, &batch->records[i], "a test", why) < 0
+                          : add_copy(out, &batch->records[i], why) < 0)
+            return -1;
+    if (seen.fail_times > 0) {
+        seen.fail_times--;
+        return err_set(why, (enum err_code)seen.fail_with, "on demand");
+    }
+    for (size_t i = 0; i < batch->store_count; i++)
+        seen.stored[batch->store[i].partition] = seen.last_store = batch->store[i].next_offset;
+    seen.records += batch->count;
+    return 0;
+}
+
+static int load_offsets(void *self, struct mark *marks, size_t count, struct err *why)
+{
+    (void)self, (void)why;
+    for (size_t i = 0; i < count; i++)
+        marks[i].next_offset = seen.stored[marks[i].partition];
+    return 0;
+}
+
+static const enum topic inputs[] = {TOPIC_submissions}, outputs[] = {TOPIC_verdicts};
+static const struct stage batch_stage = {.name = "copy",
+                                         .group = "copy",
+                                         .kind = STAGE_BATCH,
+                                         .offsets = OFFSETS_KAFKA,
+                                         .inputs = inputs,
+                                         .input_count = 1,
+                                         .outputs = outputs,
+                                         .output_count = 1,
+                                         .open = open_stage,
+                                         .reopen = reopen_stage,
+                                         .handle = handle};
+
+/* ---- a stage that keeps tickets until told ---- */
+#define ROOM 4
+static struct {
+    struct ticket *tickets[ROOM];
+    int64_t offsets[ROOM];
+    size_t count, started, revoked;
+    int fail_times;
+    int64_t asked_ms;
+} desk;
+
+static enum stage_start start(void *self, struct ticket *ticket, const struct record *rec,
+                              struct err *why)
+{
+    (void)self;
+    if (desk.count == ROOM)
+        return STAGE_FULL;
+    if (desk.fail_times > 0) {
+        desk.fail_times--;
+        err_set(why, ERR_LAUNCHER, "on demand");
+        return STAGE_ERROR;
+    }
+    if (add_copy(ticket_outbox(ticket), rec, why) < 0)
+        return STAGE_ERROR;
+    desk.tickets[desk.count] = ticket;
+    desk.offsets[desk.count++] = rec->offset;
+    desk.started++;
+    return STAGE_STARTED;
+}
+
+static int ready(void *self, struct err *why)
+{
+    (void)self, (void)why;
+    desk.asked_ms = clock_mono_ms(&clock_system);
+    return 0;
+}
+
+static void revoked(void *self, struct ticket *const *tickets, size_t count)
+{
+    (void)self, (void)tickets;
+    assert_int_equal(count, desk.count);
+    desk.revoked += count;
+    desk.count = 0;
+}
+
+static size_t draining(void *self)
+{
+    (void)self;
+    return desk.count;
+}
+
+static int64_t soon_due(void *self)
+{
+    (void)self;
+    return desk.asked_ms + 4;
+}
+
+static const struct stage async_stage = {.name = "desk",
+                                         .group = "desk",
+                                         .kind = STAGE_ASYNC,
+                                         .offsets = OFFSETS_KAFKA,
+                                         .inputs = inputs,
+                                         .input_count = 1,
+                                         .outputs = outputs,
+                                         .output_count = 1,
+                                         .open = open_stage,
+                                         .reopen = reopen_stage,
+                                         .start = start,
+                                         .ready = ready,
+                                         .next_due_ms = soon_due,
+                                         .revoked = revoked,
+                                         .draining = draining};
+
+static void finish(int64_t offset)
+{
+    for (size_t i = 0; i < desk.count; i++)
+        if (desk.offsets[i] == offset) {
+            ticket_finish(desk.tickets[i]);
+            desk.count--;
+            desk.tickets[i] = desk.tickets[desk.count];
+            desk.offsets[i] = desk.offsets[desk.count];
+            return;
+        }
+    fail_msg("no ticket of offset %ld", (long)offset);
+}
+
+/* ---- the frame ---- */
+static int before(void **state)
+{
+    (void)state;
+    memset(&seen, 0, sizeof seen);
+    memset(&desk, 0, sizeof desk);
+    bus_memory_reset();
+    return 0;
+}
+
+static struct runtime *open_runtime(const struct stage *stage)
+{
+    struct runtime_options options = {stage, config, "test-1", clock_system, rnd_seeded(1)};
+    struct runtime *rt;
+
+    assert_ok(runtime_open(&options, &rt, &err), err);
+    return rt;
+}
+
+static void turns(struct runtime *rt, int count)
+{
+    while (count-- > 0)
+        runtime_turn(rt, 5);
+}
+
+static void append(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        bus_memory_append(TOPIC_submissions, 3, SPAN_LIT("k"), NULL, 0, SPAN_LIT("value"));
+}
+
+static void end(struct runtime *rt)
+{
+    runtime_stop(rt);
+    for (int i = 0; i < 1000 && runtime_turn(rt, 5); i++)
+        ;
+    runtime_close(rt);
+    assert_int_equal(bus_memory_open_records(), 0);
+}
+
+static void a_batch_is_at_most_200_and_commits_after_acknowledgement(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    append(450);
+    bus_memory_hold_acks(true);
+    turns(rt, 10);
+    assert_true(runtime_ready(rt));
+    assert_int_equal(seen.records, 200); /* one batch in flight */
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), -1);
+    bus_memory_hold_acks(false);
+    turns(rt, 10);
+    assert_int_equal(seen.records, 450);
+    assert_int_equal(seen.largest, 200);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 450);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 450);
+    end(rt);
+}
+
+static void a_systemic_error_repeats_the_batch_and_skips_nothing(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    append(1);
+    turns(rt, 5);
+    append(3);
+    seen.fail_with = ERR_DATABASE;
+    seen.fail_times = 2;
+    turns(rt, 100);
+    assert_int_equal(seen.reopened, 2);
+    assert_int_equal(seen.records, 4);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 4); /* nothing of the failed attempts left */
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 4);
+    end(rt);
+}
+
+static void a_failed_delivery_is_sent_again_without_the_stage(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    append(3);
+    bus_memory_fail_deliveries(2, ERR_BROKER);
+    turns(rt, 5);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), -1);
+    turns(rt, 100);
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
+    end(rt);
+}
+
+static void a_poll_error_pauses_and_goes_on(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    append(3);
+    turns(rt, 5);
+    bus_memory_fail_polls(1, ERR_BROKER);
+    append(2);
+    turns(rt, 60);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 5);
+    end(rt);
+}
+
+static void a_fatal_error_ends_the_process_with_70(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    append(1);
+    seen.fail_with = ERR_BUG;
+    seen.fail_times = 1;
+    turns(rt, 5);
+    assert_false(runtime_turn(rt, 0));
+    assert_int_equal(runtime_status(rt), 70);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 0);
+    runtime_close(rt);
+}
+
+static void a_broker_that_is_away_at_start_is_waited_for(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    bus_memory_fail_topics(2, ERR_BROKER);
+    append(1);
+    turns(rt, 2);
+    assert_false(runtime_ready(rt));
+    turns(rt, 100);
+    assert_true(runtime_ready(rt));
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 1);
+    end(rt);
+}
+
+/* Two-phase: what a call may store covers earlier, acknowledged batches alone. */
+static void marks_of_a_two_phase_stage_follow_the_acknowledgements(void **state)
+{
+    struct stage stage = batch_stage;
+    struct runtime *rt;
+
+    (void)state;
+    stage.offsets = OFFSETS_DATABASE;
+    stage.load_offsets = load_offsets;
+    seen.stored[3] = 2;
+    append(5);
+    rt = open_runtime(&stage);
+    turns(rt, 4);
+    assert_int_equal(seen.records, 3); /* from the stored offset */
+    assert_int_equal(seen.stored[3], 2);
+    append(2);
+    turns(rt, 2);
+    assert_int_equal(seen.records, 5);
+    assert_int_equal(seen.stored[3], 5); /* the first batch, stored by the second */
+    turns(rt, 60);
+    assert_int_equal(seen.empty_calls, 1); /* the second, stored alone when idle */
+    assert_int_equal(seen.stored[3], 7);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), -1);
+    end(rt);
+}
+
+static void marks_with_the_batch_cover_it(void **state)
+{
+    struct stage stage = batch_stage;
+    struct runtime *rt;
+
+    (void)state;
+    stage.offsets = OFFSETS_DATABASE;
+    stage.load_offsets = load_offsets;
+    stage.marks_with_batch = true;
+    append(5);
+    rt = open_runtime(&stage);
+    turns(rt, 4);
+    assert_int_equal(seen.stored[3], 5);
+    turns(rt, 40);
+    assert_int_equal(seen.calls, 1);
+    end(rt);
+}
+
+static void a_stop_stores_the_last_marks(void **state)
+{
+    struct stage stage = batch_stage;
+    struct runtime *rt;
+
+    (void)state;
+    stage.offsets = OFFSETS_DATABASE;
+    stage.load_offsets = load_offsets;
+    append(5);
+    rt = open_runtime(&stage);
+    turns(rt, 4);
+    end(rt);
+    assert_int_equal(seen.stored[3], 5);
+}
+
+static void a_dead_record_of_the_largest_size_still_fits(void **state)
+{
+    struct bus_header headers[40];
+    char *huge = calloc(1, RECORD_BYTES_MAX + 1000);
+    struct runtime *rt;
+    const struct record *dead;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(headers); i++)
+        headers[i] = (struct bus_header){"h", span_of(huge, 3000)};
+    bus_memory_append(TOPIC_submissions, 7, span_of(huge, 9000), headers, COUNT_OF(headers),
+                      span_of(huge, RECORD_BYTES_MAX + 1000));
+    seen.add_dead = true;
+    rt = open_runtime(&batch_stage);
+    turns(rt, 5);
+    dead = bus_memory_get(TOPIC_dead, 0);
+    assert_non_null(dead);
+    assert_int_equal(dead->value.len, RECORD_BYTES_MAX);
+    assert_int_equal(dead->key.len, 4096);
+    assert_int_equal(dead->partition, 1);
+    assert_string_equal(dead->headers[dead->header_count - 1].name, "dead-cut");
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 7), 1);
+    end(rt);
+    free(huge);
+}
+
+static void tickets_commit_the_contiguous_low_water_mark(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(3);
+    turns(rt, 3);
+    assert_int_equal(desk.count, 3);
+    finish(2);
+    finish(1);
+    turns(rt, 20);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 2);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 0); /* 0 is open */
+    finish(0);
+    turns(rt, 20);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
+    end(rt);
+}
+
+static void a_mark_waits_for_the_outputs_acknowledgement(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(1);
+    turns(rt, 3);
+    bus_memory_hold_acks(true);
+    finish(0);
+    turns(rt, 30);
+    assert_true(bus_memory_committed(TOPIC_submissions, 3) <= 0);
+    bus_memory_hold_acks(false);
+    turns(rt, 30);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
+    end(rt);
+}
+
+static void without_room_the_topic_is_paused_and_nothing_is_lost(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(10);
+    turns(rt, 5);
+    assert_int_equal(desk.started, ROOM);
+    assert_int_equal(bus_memory_paused(TOPIC_submissions), 24);
+    for (int64_t offset = 0; offset < 10; offset++) {
+        finish(offset);
+        turns(rt, 20);
+    }
+    assert_int_equal(bus_memory_paused(TOPIC_submissions), 0);
+    assert_int_equal(desk.started, 10);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 10);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 10);
+    end(rt);
+}
+
+static void revoked_tickets_are_abandoned_and_read_again(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(3);
+    turns(rt, 3);
+    finish(0);
+    turns(rt, 2); /* acknowledged, perhaps not yet committed */
+    bus_memory_rebalance(false);
+    turns(rt, 5);
+    assert_int_equal(desk.revoked, 2);
+    assert_true(bus_memory_committed(TOPIC_submissions, 3) >= 1);
+    assert_int_equal(desk.started, 5);
+    finish(1);
+    finish(2);
+    turns(rt, 20);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
+    end(rt);
+}
+
+static void an_error_of_start_repeats_what_is_open(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(2);
+    turns(rt, 3);
+    desk.fail_times = 1;
+    append(1);
+    turns(rt, 60);
+    assert_int_equal(desk.revoked, 2);
+    assert_int_equal(seen.reopened, 1);
+    assert_int_equal(desk.count, 3);
+    for (int64_t offset = 0; offset < 3; offset++)
+        finish(offset);
+    turns(rt, 20);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
+    end(rt);
+}
+
+static void a_failed_commit_is_made_up_for(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(2);
+    bus_memory_fail_commits(1, ERR_BROKER);
+    turns(rt, 3);
+    finish(0);
+    turns(rt, 300);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
+    end(rt);
+}
+
+static void a_stop_waits_for_open_tickets_and_commits(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(2);
+    turns(rt, 3);
+    runtime_stop(rt);
+    append(1);
+    turns(rt, 5);
+    assert_int_equal(desk.started, 2);
+    finish(0);
+    finish(1);
+    end(rt);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, before)
+    const struct CMUnitTest tests[] = {
+        TEST(a_batch_is_at_most_200_and_commits_after_acknowledgement),
+        TEST(a_systemic_error_repeats_the_batch_and_skips_nothing),
+        TEST(a_failed_delivery_is_sent_again_without_the_stage),
+        TEST(a_poll_error_pauses_and_goes_on),
+        TEST(a_fatal_error_ends_the_process_with_70),
+        TEST(a_broker_that_is_away_at_start_is_waited_for),
+        TEST(marks_of_a_two_phase_stage_follow_the_acknowledgements),
+        TEST(marks_with_the_batch_cover_it),
+        TEST(a_stop_stores_the_last_marks),
+        TEST(a_dead_record_of_the_largest_size_still_fits),
+        TEST(tickets_commit_the_contiguous_low_water_mark),
+        TEST(a_mark_waits_for_the_outputs_acknowledgement),
+        TEST(without_room_the_topic_is_paused_and_nothing_is_lost),
+        TEST(revoked_tickets_are_abandoned_and_read_again),
+        TEST(an_error_of_start_repeats_what_is_open),
+        TEST(a_failed_commit_is_made_up_for),
+        TEST(a_stop_waits_for_open_tickets_and_commits),
+    };
+
+    if (config_load(NULL, &config, &err) < 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
