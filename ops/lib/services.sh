@@ -34,7 +34,8 @@ ensure_layout() {
         chown "$USER_NAME:" "$DIR/$name"
     done
     chmod 700 "$DIR/postgres" "$DIR/keys" "$DIR/journal"
-    mkdir -p "$DIR/service" "$DIR/log" "$DIR/etc" "$DIR/secrets" "$DIR/bin" "$DIR/box"
+    # Owned by root: what root runs or listens in must not be the system user's to change.
+    mkdir -p "$DIR/service" "$DIR/log" "$DIR/etc" "$DIR/secrets" "$DIR/bin" "$DIR/box/roots"
     chown "root:$(id -gn "$USER_NAME")" "$DIR/secrets"
     chmod 750 "$DIR/secrets"
     for name in master signing; do
@@ -47,9 +48,9 @@ ensure_layout() {
     done
 }
 
-# Ports survive in DIR/ports; the command line wins.
+# Ports survive in DIR/ports; the command line wins. A change stops what runs: every service knows them.
 ensure_ports() {
-    local wanted_api=$api_port wanted_admin=$admin_port wanted_kafka=$kafka_port
+    local wanted_api=$api_port wanted_admin=$admin_port wanted_kafka=$kafka_port port
     api_port= admin_port= kafka_port= controller_port=
     # shellcheck disable=SC1091
     [ ! -e "$DIR/ports" ] || . "$DIR/ports"
@@ -57,8 +58,18 @@ ensure_ports() {
     admin_port=${wanted_admin:-${admin_port:-$(free_port)}}
     kafka_port=${wanted_kafka:-${kafka_port:-$(free_port)}}
     controller_port=${controller_port:-$(free_port)}
-    printf 'api_port=%s\nadmin_port=%s\nkafka_port=%s\ncontroller_port=%s\n' \
-        "$api_port" "$admin_port" "$kafka_port" "$controller_port" >"$DIR/ports"
+    local ports
+    ports=$(printf '%s_port=%s\n' api "$api_port" admin "$admin_port" kafka "$kafka_port" controller "$controller_port")
+    if [ "$ports" != "$(cat "$DIR/ports" 2>/dev/null)" ]; then
+        [ ! -e "$DIR/ports" ] || stop_services
+        echo "$ports" >"$DIR/ports"
+    fi
+    runsvdir_pid >/dev/null && return
+    stop_services # left over when the runsvdir above them was killed
+    for port in "$api_port" "$admin_port" "$kafka_port" "$controller_port"; do
+        port_is_free "$port" || fail "port $port of 127.0.0.1 is taken" \
+            "see by whom: ss -tlnp 'sport = :$port'; or choose others with RUSTBOX_PORT, RUSTBOX_ADMIN_PORT, RUSTBOX_KAFKA_PORT"
+    done
 }
 
 # A running service is not disturbed by a rebuild: programs run from DIR/bin, replaced by rename.
@@ -85,7 +96,7 @@ write_config() {
         done
         printf '\n[keystore]\ndir = %s\n\n[secrets]\nmaster_file = %s\nsigning_file = %s\n' \
             "$DIR/keys" "$DIR/secrets/master" "$DIR/secrets/signing"
-        printf '\n[box]\nsocket = %s\n\n[execute]\njournal_dir = %s\n' "$DIR/run/box.sock" "$DIR/journal"
+        printf '\n[box]\nsocket = %s\n\n[execute]\njournal_dir = %s\n' "$DIR/box/socket" "$DIR/journal"
         printf '\n[gateway]\nlisten = 127.0.0.1:%s\nadmin_listen = 127.0.0.1:%s\n' "$api_port" "$admin_port"
         printf '\n[metrics]\n'
         for role in admit execute persist; do
@@ -142,7 +153,7 @@ write_own_services() {
     service box <<EOF
 #!/bin/sh
 exec 2>&1
-exec $DIR/bin/rustbox-box --socket $DIR/run/box.sock --user $USER_NAME --state $DIR/box ${slots:+--slots $slots}
+exec $DIR/bin/rustbox-box --socket $DIR/box/socket --allow-user $USER_NAME --group $(id -gn "$USER_NAME") --state-dir $DIR/box/roots ${slots:+--slots $slots}
 EOF
     for stage in persist execute admit; do
         service "$stage" <<EOF
@@ -185,9 +196,9 @@ wait_until() {
     done
 }
 
-service_up() { # starts it if it is down; runsv may not have seen it yet
-    wait_until 10 "the supervisor of $1" "$1" test -p "$DIR/service/$1/supervise/ok"
-    sv up "$DIR/service/$1" >/dev/null
+service_up() { # starts it if it is down; its runsv may not be there yet
+    wait_until 10 "the supervisor of $1" "$1" sv status "$DIR/service/$1"
+    quietly sv up "$DIR/service/$1" || fail "$1 could not be started" "its log is $DIR/log/$1/current"
 }
 
 # ---- PostgreSQL ----
@@ -296,10 +307,6 @@ stack_up() {
     ensure_layout
     ensure_ports
     [ -n "$infra" ] || ensure_programs
-    for name in "$api_port" "$admin_port"; do
-        [ -n "$infra" ] || runsvdir_pid >/dev/null || port_is_free "$name" ||
-            fail "port $name of 127.0.0.1 is taken" "find out by whom: ss -tlnp 'sport = :$name'; or choose another with RUSTBOX_PORT and RUSTBOX_ADMIN_PORT"
-    done
     write_config
     init_postgres
     ensure_broker
@@ -325,29 +332,28 @@ stack_up() {
     say "ready: http://127.0.0.1:$api_port (settings in $DIR/dev.env)"
 }
 
-stack_down() {
+# Ends every supervised process and its supervisor; works as well when the runsvdir above them was killed.
+stop_services() {
     local pid name i
-    if pid=$(runsvdir_pid); then
-        local order=("${SERVICES_INFRA[@]}" "${SERVICES_OWN[@]}")
-        for ((i = ${#order[@]} - 1; i >= 0; i--)); do
-            name=${order[i]}
-            [ -d "$DIR/service/$name" ] || continue
-            say "stopping $name"
-            # PostgreSQL: SIGINT is a fast shutdown, SIGTERM waits for every client.
-            [ "$name" != postgres ] || sv interrupt "$DIR/service/$name" >/dev/null || true
-            sv -w 30 force-stop "$DIR/service/$name" >/dev/null ||
-                fail "$name did not stop" "its log is $DIR/log/$name/current"
-        done
-        kill -HUP "$pid" # runsvdir: ends the runsv processes, then itself
-        for _ in $(seq 100); do
-            kill -0 "$pid" 2>/dev/null || break
-            sleep 0.1
-        done
-        rm -f "$DIR/runsvdir.pid"
-    fi
-    if [ -n "$purge" ]; then
-        [ -d "$DIR/service" ] || [ -e "$DIR/ports" ] || fail "$DIR is no state directory of Rustbox" "nothing was removed"
-        rm -rf "$DIR"
-        say "removed $DIR"
-    fi
+    local order=("${SERVICES_INFRA[@]}" "${SERVICES_OWN[@]}")
+    ! pid=$(runsvdir_pid) || kill -TERM "$pid" # leaves what it started, starts nothing again
+    for ((i = ${#order[@]} - 1; i >= 0; i--)); do
+        name=${order[i]}
+        sv status "$DIR/service/$name" >/dev/null 2>&1 || continue
+        say "stopping $name"
+        # PostgreSQL: SIGINT is a fast shutdown, SIGTERM waits for every client.
+        [ "$name" != postgres ] || { sv once "$DIR/service/$name" && sv interrupt "$DIR/service/$name"; } >/dev/null || true
+        sv -w 30 force-stop "$DIR/service/$name" >/dev/null ||
+            fail "$name did not stop" "its log is $DIR/log/$name/current"
+        sv -w 10 force-shutdown "$DIR/service/$name" >/dev/null ||
+            fail "the supervisor of $name did not end" "look at it: sv status $DIR/service/$name"
+    done
+    rm -f "$DIR/runsvdir.pid"
+}
+
+stack_down() {
+    stop_services
+    [ -n "$purge" ] || return 0
+    rm -rf "$DIR"
+    say "removed $DIR"
 }
