@@ -94,6 +94,8 @@ static void start_phase(struct job *job, bool compile)
 static void finish(struct job *job)
 {
     phase_release(&job->phase);
+    if (job->cancelled && job->ev.setup_ok && !job->phase.pe->ran)
+        return give_up(job, "cancelled before the program began");
     job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
     job->done(job);
 }

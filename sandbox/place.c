@@ -3,6 +3,7 @@
 #include "lib/base/strict.h"
 #include "lib/log/log.h"
 #include "sandbox/server_impl.h"
+#include <stdio.h>
 #include <sys/socket.h>
 
 struct place *place_find(struct server *server, const struct client *client, const struct uuid *id)
@@ -29,7 +30,7 @@ static void log_outcome(const struct place *place)
 {
     const struct evidence *ev = &place->job.ev;
     const struct uuid *id = &place->job.request.id;
-    if (!ev->setup_ok)
+    if (!ev->setup_ok && !place->job.cancelled && place->state != PLACE_QUEUED)
         log_event(LOG_ERROR, "job_setup_failed", kv_uuid("id", id),
                   kv("language", language_name(place->job.request.language)),
                   kv("why", ev->setup_error));
@@ -82,8 +83,8 @@ static void on_job_done(struct job *job)
     struct server *server = place->server;
     if (place->state == PLACE_RUNNING)
         server->running--;
-    place->state = PLACE_REPORTING;
     log_outcome(place);
+    place->state = PLACE_REPORTING;
     report(place);
     server_schedule(server);
 }
@@ -142,8 +143,8 @@ void place_cancel(struct place *place)
     if (place->state == PLACE_RUNNING) {
         job_cancel(&place->job);
     } else if (place->state == PLACE_QUEUED) {
-        place->job.ev.setup_ok = true;
-        place->job.ev.run.actions = ACTION_KILL_CANCEL;
+        snprintf(place->job.ev.setup_error, sizeof place->job.ev.setup_error,
+                 "cancelled before the program began");
         on_job_done(&place->job);
     }
 }

@@ -1,0 +1,10 @@
+# Against a private launcher (root; skipped with 77 otherwise).
+function(rustbox_box_test name)
+    rustbox_test(test_${name} LABEL integration TIMEOUT 180 test_${name}.c
+        ${PROJECT_SOURCE_DIR}/tests/support/box_fixture.c LINK rb_box rb_evidence rb_base)
+    target_compile_definitions(test_${name} PRIVATE RUSTBOX_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
+    add_dependencies(test_${name} rustbox-box)
+endfunction()
+
+rustbox_box_test(box_bombs)
+rustbox_box_test(box_service)

@@ -1,0 +1,195 @@
+/* Starting, asking and stopping a private launcher. */
+#include "tests/support/box_fixture.h"
+#include "tests/unit/unit.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARGS_MAX 16
+
+static void spawn_launcher(struct box_fixture *fixture, const char *const *extra)
+{
+    static char program[] = RUSTBOX_BIN_DIR "/rustbox-box";
+    const char *argv[ARGS_MAX] = {program, "--socket", fixture->socket, "--state-dir",
+                                  fixture->state};
+    size_t argc = 5;
+    for (; extra && *extra; extra++) {
+        assert_true(argc + 1 < ARGS_MAX);
+        argv[argc++] = *extra;
+    }
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 2, fixture->log, O_WRONLY | O_CREAT | O_APPEND,
+                                     0600);
+    int result = posix_spawn(&fixture->pid, program, &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (result != 0)
+        fail_msg("spawn %s: %s", program, strerror(result));
+}
+
+static void print_log(const struct box_fixture *fixture)
+{
+    FILE *file = fopen(fixture->log, "re");
+    char line[1024];
+    while (file && fgets(line, sizeof line, file))
+        print_error("%s", line);
+    if (file)
+        fclose(file);
+}
+
+static void connect_launcher(struct box_fixture *fixture)
+{
+    struct err err;
+    /* The socket listens before the launcher is ready; the greeting waits for that. */
+    for (int i = 0; i < 400; i++) {
+        if (box_open(fixture->socket, 20000, &fixture->box, &fixture->info, &err) == 0)
+            return;
+        if (waitpid(fixture->pid, NULL, WNOHANG) == fixture->pid)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    print_log(fixture);
+    fail_msg("no launcher: %s", err.message);
+}
+
+void box_fixture_start(struct box_fixture *fixture, const char *const *extra)
+{
+    if (geteuid() != 0) {
+        fprintf(stderr, "skipped: the launcher makes namespaces and mounts, run as root\n");
+        _exit(77);
+    }
+    memset(fixture, 0, sizeof *fixture);
+    snprintf(fixture->dir, sizeof fixture->dir, "/tmp/box-test-XXXXXX");
+    assert_non_null(mkdtemp(fixture->dir));
+    snprintf(fixture->socket, sizeof fixture->socket, "%s/s", fixture->dir);
+    snprintf(fixture->state, sizeof fixture->state, "%s/state", fixture->dir);
+    snprintf(fixture->log, sizeof fixture->log, "%s/log", fixture->dir);
+    box_fixture_restart(fixture, extra);
+}
+
+void box_fixture_restart(struct box_fixture *fixture, const char *const *extra)
+{
+    spawn_launcher(fixture, extra);
+    connect_launcher(fixture);
+}
+
+void box_fixture_stop(struct box_fixture *fixture)
+{
+    box_close(fixture->box);
+    fixture->box = NULL;
+    if (fixture->pid > 0) {
+        int status = 0;
+        kill(fixture->pid, SIGTERM);
+        waitpid(fixture->pid, &status, 0);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            print_log(fixture);
+    }
+    fixture->pid = 0;
+    unlink(fixture->socket);
+    unlink(fixture->log);
+    rmdir(fixture->state);
+    rmdir(fixture->dir);
+}
+
+struct box_job box_fixture_job(enum language language, const char *code)
+{
+    struct rnd rnd = rnd_system();
+    return (struct box_job){.id = uuid_v7(&clock_system, &rnd),
+                            .language = language,
+                            .profile = PROFILE_JUDGE,
+                            .run = limits_run(language, PROFILE_JUDGE),
+                            .compile = limits_compile(language),
+                            .code = span_text(code)};
+}
+
+void box_fixture_next(struct box_fixture *fixture, struct box_report *report)
+{
+    struct err err;
+    for (;;) {
+        struct pollfd poller = {.fd = box_fd(fixture->box), .events = POLLIN};
+        if (poll(&poller, 1, 60000) == 0) {
+            print_log(fixture);
+            fail_msg("no report within 60 s");
+        }
+        int got = box_next(fixture->box, report, &err);
+        if (got < 0)
+            fail_msg("no report: %s", err.message);
+        if (got == 1)
+            return;
+    }
+}
+
+void box_fixture_run(struct box_fixture *fixture, const struct box_job *job,
+                     struct box_report *report)
+{
+    struct err err;
+    assert_ok(box_submit(fixture->box, job, &err), err);
+    box_fixture_next(fixture, report);
+    assert_true(uuid_eq(&report->id, &job->id));
+}
+
+static unsigned count_entries(const char *path, bool directories_only)
+{
+    DIR *list = opendir(path);
+    unsigned count = 0;
+    for (struct dirent *entry; list && (entry = readdir(list));)
+        count += entry->d_name[0] != '.' && (!directories_only || entry->d_type == DT_DIR);
+    if (list)
+        closedir(list);
+    return count;
+}
+
+unsigned box_fixture_groups(unsigned instance)
+{
+    static const char *const trees[] = {"memory", "pids", "cpuacct", "cpu"};
+    unsigned count = 0;
+    for (size_t i = 0; i < COUNT_OF(trees); i++) {
+        char path[128];
+        snprintf(path, sizeof path, "/sys/fs/cgroup/%s/rustbox-%u", trees[i], instance);
+        count += count_entries(path, true);
+    }
+    return count;
+}
+
+unsigned box_fixture_instance(const struct box_fixture *fixture)
+{
+    FILE *file = fopen(fixture->log, "re");
+    char line[1024];
+    unsigned instance = UINT32_MAX;
+    while (file && fgets(line, sizeof line, file)) {
+        const char *at = strstr(line, " instance=");
+        if (at)
+            instance = (unsigned)strtoul(at + 10, NULL, 10);
+    }
+    if (file)
+        fclose(file);
+    return instance;
+}
+
+struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture)
+{
+    struct box_leftovers left = {.groups = box_fixture_groups(box_fixture_instance(fixture))};
+    char path[128], line[4096];
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)fixture->pid);
+    left.descriptors = count_entries(path, false);
+    snprintf(path, sizeof path, "/proc/%d/mountinfo", (int)fixture->pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        left.mounts++;
+    if (file)
+        fclose(file);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)fixture->pid, (int)fixture->pid);
+    file = fopen(path, "re");
+    if (file && fgets(line, sizeof line, file))
+        for (const char *c = line; *c; c++)
+            left.children += *c == ' ';
+    if (file)
+        fclose(file);
+    return left;
+}

@@ -1,0 +1,32 @@
+/* A private launcher on a temporary socket, for tests that need real sandboxes (root only). */
+#pragma once
+#include "sandbox/box.h"
+#include <sys/types.h>
+
+struct box_fixture {
+    pid_t pid;
+    char dir[64], socket[96], state[96], log[96];
+    struct box *box;
+    struct box_info info;
+};
+
+/* Starts rustbox-box with extra arguments (NULL-terminated, may be NULL) and connects. Exits the
+ * process with 77 when not root; fails the test otherwise. */
+void box_fixture_start(struct box_fixture *fixture, const char *const *extra);
+/* The same launcher directory and socket again, after it died. */
+void box_fixture_restart(struct box_fixture *fixture, const char *const *extra);
+void box_fixture_stop(struct box_fixture *fixture); /* SIGTERM, wait, remove the directory */
+/* A job with the judge's limits, ready to be changed and submitted. */
+struct box_job box_fixture_job(enum language language, const char *code);
+/* Submits and waits up to 60 s for its report. */
+void box_fixture_run(struct box_fixture *fixture, const struct box_job *job,
+                     struct box_report *report);
+void box_fixture_next(struct box_fixture *fixture, struct box_report *report);
+
+/* What the launcher holds; the same numbers before and after jobs mean nothing was left behind. */
+struct box_leftovers {
+    unsigned groups, mounts, children, descriptors;
+};
+struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture);
+unsigned box_fixture_instance(const struct box_fixture *fixture); /* from its log */
+unsigned box_fixture_groups(unsigned instance); /* job groups below rustbox-N, all trees */
