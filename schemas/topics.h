@@ -9,6 +9,11 @@ enum topic {
     TOPIC_COUNT
 };
 
+/* Consumer groups: part of the contract, as committed offsets live under them. */
+#define GROUP_ADMIT "rustbox.admit"
+#define GROUP_EXECUTE "rustbox.execute"
+#define GROUP_PERSIST "rustbox.persist"
+
 #define RECORD_BYTES_MAX (4 * 1024 * 1024)
 #define RETENTION_CLASS_DEFAULT 30 /* days; classes are 7, 30, 90, 365 */
 

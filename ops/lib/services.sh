@@ -91,7 +91,7 @@ write_config() {
     {
         echo "# Written by ops/lib/stack; changes here are lost. All settings: rustbox-gateway --print-defaults"
         printf '[kafka]\nbrokers = 127.0.0.1:%s\ndurability = machine\n\n[db]\n' "$kafka_port"
-        for role in gateway admit persist admin; do
+        for role in gateway admit persist admin balance; do
             echo "url_$role = host=$DIR/run dbname=rustbox user=rustbox_$role"
         done
         printf '\n[keystore]\ndir = %s\n\n[secrets]\nmaster_file = %s\nsigning_file = %s\n' \

@@ -12,6 +12,8 @@ SET LOCAL client_min_messages = warning;
 
 CREATE TABLE migrations (
     version    integer PRIMARY KEY,
+    name       text, -- of the file, and its SHA-256: entered by `rustbox admin migrate`
+    sha256     text,
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 

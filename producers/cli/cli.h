@@ -1,0 +1,84 @@
+/* What the verbs of the command `rustbox` share: their table row, the parsed command line, the API
+ * client, and the ways to print. A verb is one function in a file of its own; main.c has the table
+ * and prints errors, once. */
+#pragma once
+#include "lib/base/buf.h"
+#include "lib/base/err.h"
+#include "lib/config/config.h"
+#include <jansson.h>
+
+/* Exit codes of all verbs; `rustbox --help` prints them. */
+enum exit_code {
+    EXIT_AC = 0, /* or: done */
+    EXIT_RE = 1, /* of balance: the difference is not 0 */
+    EXIT_USAGE = 2,
+    EXIT_TLE = 3,
+    EXIT_MLE = 4,
+    EXIT_SIG = 5,
+    EXIT_IE = 6,
+    EXIT_FAILED = 7, /* API, network, database or broker */
+    EXIT_WA = 8,
+    EXIT_PLE = 9,
+    EXIT_FSE = 10,
+    EXIT_OPEN = 11, /* no verdict yet */
+};
+
+struct option {
+    const char *name;  /* "--profile" */
+    const char *value; /* what to show for its value; NULL = a switch */
+    const char *help;
+};
+#define OPTIONS_MAX 8
+#define POSITIONALS_MAX 2
+
+struct args {
+    const char
+        *value[OPTIONS_MAX]; /* by the verb's option index; NULL = not given, "" = a switch */
+    const char *positional[POSITIONALS_MAX];
+    size_t positionals;
+    bool json;
+    const char *api, *key, *config_path;
+};
+
+struct verb {
+    const char *name;       /* "admin key create" */
+    const char *positional; /* "FILE", "" = none */
+    size_t positionals;     /* exactly so many */
+    const char *summary;
+    const char *details; /* may be NULL */
+    const struct option *options;
+    size_t option_count;
+    int (*run)(const struct args *args, int *exit_code, struct err *err);
+};
+
+/* ---- the API ---- */
+struct api;
+int api_open(const struct args *args, struct api **out, struct err *err) MUST_CHECK;
+void api_close(struct api *api);
+/* One request; *json is the parsed answer of any status (json_decref it). `key` is the
+ * Idempotency-Key or NULL. Network errors, 429 and 503 are tried again when the request is
+ * repeatable: GET, or POST with a key. */
+int api_call(struct api *api, const char *method, const char *path, struct span body,
+             const char *key, int *status, json_t **json, struct err *err) MUST_CHECK;
+/* ERR_DENIED with the API's own words, for a status that is no success. */
+int api_refused(int status, const json_t *json, struct err *err);
+/* Polls GET /api/result/{id} until it is terminal; timeout_s 0 = for ever. ERR_TIMEOUT: still open.
+ */
+int api_await(struct api *api, const char *id, int timeout_s, json_t **json,
+              struct err *err) MUST_CHECK;
+const char *json_text(const json_t *object, const char *name); /* "" when it is not there */
+
+/* ---- printing ---- */
+void print_json(const json_t *json); /* compact, one line */
+/* Bytes of a program for a person; on a terminal without control characters. */
+void print_output(const char *title, const json_t *body, const char *name);
+int print_result(const json_t *body, bool json_wanted); /* returns the exit code of its verdict */
+
+/* ---- administration ---- */
+int cli_config(const struct args *args, struct config **out, struct err *err) MUST_CHECK;
+int option_number(const struct args *args, int option, const char *name, int64_t fallback,
+                  int64_t max, int64_t *out, struct err *err) MUST_CHECK;
+
+extern const struct verb verb_submit, verb_result, verb_watch, verb_list, verb_usage, verb_balance,
+    verb_admin_migrate, verb_admin_topics, verb_admin_project_create, verb_admin_project_list,
+    verb_admin_key_create, verb_admin_key_list, verb_admin_key_revoke;

@@ -1,0 +1,175 @@
+/* The command `rustbox`: finds the verb, parses its options, prints its error. Verbs do the rest.
+ */
+#include "lib/base/strict.h"
+#include "producers/cli/cli.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct verb *const verbs[] = {
+    &verb_submit,
+    &verb_result,
+    &verb_watch,
+    &verb_list,
+    &verb_usage,
+    &verb_balance,
+    &verb_admin_migrate,
+    &verb_admin_topics,
+    &verb_admin_project_create,
+    &verb_admin_project_list,
+    &verb_admin_key_create,
+    &verb_admin_key_list,
+    &verb_admin_key_revoke,
+};
+
+static const char common_help[] =
+    "\nOptions of every verb:\n"
+    "  --json              machine-readable output on stdout\n"
+    "  --api URL           the API (default $RUSTBOX_API, then http://127.0.0.1:4096)\n"
+    "  --key KEY           your API key (default $RUSTBOX_KEY; better, as others see command "
+    "lines)\n"
+    "  --config FILE       of admin and balance (default $RUSTBOX_CONFIG, then "
+    "/etc/rustbox/rustbox.conf)\n"
+    "  --help              this text\n"
+    "\nExit codes:\n"
+    "  0 AC, or done       1 RE; balance: difference not 0    2 usage\n"
+    "  3 TLE               4 MLE                              5 SIG\n"
+    "  6 IE                7 API, network, database, broker   8 WA\n"
+    "  9 PLE              10 FSE                             11 no verdict yet\n";
+
+static void print_help(void)
+{
+    puts("rustbox " RUSTBOX_VERSION ": run untrusted programs, get verdicts\n\n"
+         "Usage: rustbox VERB [options]     rustbox VERB --help says more\n");
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        char usage[64];
+        snprintf(usage, sizeof usage, "%s %s", verbs[i]->name, verbs[i]->positional);
+        printf("  %-28s%s\n", usage, verbs[i]->summary);
+    }
+    fputs(common_help, stdout);
+}
+
+static void print_verb_help(const struct verb *verb)
+{
+    printf("Usage: rustbox %s %s[options]\n\n%s\n", verb->name, verb->positional, verb->summary);
+    if (verb->details)
+        printf("\n%s\n", verb->details);
+    if (verb->option_count > 0)
+        puts("\nOptions:");
+    for (size_t i = 0; i < verb->option_count; i++) {
+        char usage[64];
+        const struct option *option = &verb->options[i];
+        snprintf(usage, sizeof usage, "%s %s", option->name, option->value ? option->value : "");
+        printf("  %-25s %s\n", usage, option->help);
+    }
+    fputs(common_help, stdout);
+}
+
+/* How many words of argv (from 1) are this verb's name; 0 = another verb. */
+static int words_of(const struct verb *verb, int argc, char **argv)
+{
+    const char *at = verb->name;
+    int word = 1;
+    for (;; word++) {
+        size_t len = strcspn(at, " ");
+        if (word >= argc || strlen(argv[word]) != len || strncmp(argv[word], at, len) != 0)
+            return 0;
+        if (at[len] == '\0')
+            return word;
+        at += len + 1;
+    }
+}
+
+static const char **place_of(const struct verb *verb, struct args *args, const char *name,
+                             bool *takes_value)
+{
+    *takes_value = true;
+    if (strcmp(name, "--api") == 0)
+        return &args->api;
+    if (strcmp(name, "--key") == 0)
+        return &args->key;
+    if (strcmp(name, "--config") == 0)
+        return &args->config_path;
+    for (size_t i = 0; i < verb->option_count; i++) {
+        if (strcmp(verb->options[i].name, name) != 0)
+            continue;
+        *takes_value = verb->options[i].value != NULL;
+        return &args->value[i];
+    }
+    return NULL;
+}
+
+static int parse(const struct verb *verb, char **words, struct args *args, struct err *err)
+{
+    bool only_positionals = false;
+    for (; *words; words++) {
+        bool takes_value;
+        if (!only_positionals && strcmp(*words, "--") == 0) {
+            only_positionals = true;
+        } else if (only_positionals || **words != '-' || strcmp(*words, "-") == 0) {
+            if (args->positionals == verb->positionals)
+                return err_set(err, ERR_CONFIG, "%s is one argument too many", *words);
+            args->positional[args->positionals++] = *words;
+        } else if (strcmp(*words, "--json") == 0) {
+            args->json = true;
+        } else {
+            const char **place = place_of(verb, args, *words, &takes_value);
+            if (!place)
+                return err_set(err, ERR_CONFIG, "there is no option %s", *words);
+            if (takes_value && !words[1])
+                return err_set(err, ERR_CONFIG, "%s needs a value", *words);
+            *place = takes_value ? *++words : "";
+        }
+    }
+    if (args->positionals < verb->positionals)
+        return err_set(err, ERR_CONFIG, "%sis missing", verb->positional);
+    return 0;
+}
+
+static bool wants_help(char **words)
+{
+    for (; *words && strcmp(*words, "--") != 0; words++)
+        if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0)
+            return true;
+    return false;
+}
+
+static int run(const struct verb *verb, char **words)
+{
+    struct args args = {.api = getenv("RUSTBOX_API"), .key = getenv("RUSTBOX_KEY")};
+    struct err err = {.code = ERR_NONE};
+    int exit_code = EXIT_AC;
+    if (parse(verb, words, &args, &err)) {
+        fprintf(stderr, "rustbox %s: %s; see rustbox %s --help\n", verb->name, err.message,
+                verb->name);
+        return EXIT_USAGE;
+    }
+    if (verb->run(&args, &exit_code, &err) == 0 && fflush(stdout) == 0)
+        return exit_code;
+    if (err.code == ERR_NONE)
+        err_sys(&err, ERR_SYSTEM, "writing the output");
+    fprintf(stderr, "rustbox %s: %s\n", verb->name, err.message);
+    return exit_code != EXIT_AC ? exit_code : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        int words = words_of(verbs[i], argc, argv);
+        if (words == 0)
+            continue;
+        if (wants_help(argv + words + 1)) {
+            print_verb_help(verbs[i]);
+            return EXIT_AC;
+        }
+        return run(verbs[i], argv + words + 1);
+    }
+    if (argc < 2 || wants_help(argv + 1)) {
+        print_help();
+        return argc < 2 ? EXIT_USAGE : EXIT_AC;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return puts("rustbox " RUSTBOX_VERSION) < 0 ? EXIT_FAILED : EXIT_AC;
+    fprintf(stderr, "rustbox: there is no verb \"%s\"; see rustbox --help\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,83 @@
+/* How results look on a terminal, and what their verdicts are as exit codes. */
+#include "lib/base/strict.h"
+#include "producers/cli/cli.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void print_json(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT);
+    putchar('\n');
+}
+
+/* A program must not drive the reader's terminal: no escapes, no carriage returns. */
+static void put_safely(const char *text, size_t len)
+{
+    bool terminal = isatty(STDOUT_FILENO);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool control = (c < ' ' && c != '\n' && c != '\t') || c == 0x7f ||
+                       (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0);
+        putchar(terminal && control ? '?' : c);
+        if (terminal && control && c == 0xc2)
+            i++;
+    }
+}
+
+void print_output(const char *title, const json_t *body, const char *name)
+{
+    const json_t *value = json_object_get(body, name);
+    const char *text = json_string_value(value);
+    size_t len = text ? json_string_length(value) : 0;
+    if (len == 0)
+        return;
+    printf("--- %s\n", title);
+    put_safely(text, len);
+    if (text[len - 1] != '\n')
+        putchar('\n');
+}
+
+static int exit_code_of(const char *verdict)
+{
+    static const struct {
+        const char *verdict;
+        int code;
+    } codes[] = {{"AC", EXIT_AC},   {"RE", EXIT_RE}, {"TLE", EXIT_TLE}, {"MLE", EXIT_MLE},
+                 {"SIG", EXIT_SIG}, {"IE", EXIT_IE}, {"WA", EXIT_WA},   {"PLE", EXIT_PLE},
+                 {"FSE", EXIT_FSE}, {"", EXIT_OPEN}};
+    for (size_t i = 0; i < COUNT_OF(codes); i++)
+        if (strcmp(codes[i].verdict, verdict) == 0)
+            return codes[i].code;
+    return EXIT_FAILED;
+}
+
+int print_result(const json_t *body, bool json_wanted)
+{
+    const char *verdict = json_text(body, "verdict");
+    const json_t *ev = json_object_get(body, "evidence");
+    if (json_wanted) {
+        print_json(body);
+        return exit_code_of(verdict);
+    }
+    printf("%-8s %s", verdict[0] ? verdict : json_text(body, "job_status"),
+           json_text(body, "language"));
+    if (verdict[0]) {
+        const json_t *code = json_object_get(body, "exit_code"),
+                     *sig = json_object_get(body, "signal");
+        printf("  %s", json_text(ev, "verdict_cause"));
+        if (json_is_integer(code))
+            printf("  exit %d", (int)json_integer_value(code));
+        if (json_is_integer(sig))
+            printf("  signal %d", (int)json_integer_value(sig));
+        printf("  cpu %.3f s  wall %.3f s  memory %.1f MiB",
+               json_number_value(json_object_get(body, "cpu_time_secs")),
+               json_number_value(json_object_get(body, "wall_time_secs")),
+               json_number_value(json_object_get(body, "memory_peak_bytes")) / 1048576);
+    }
+    printf("  %s\n", json_text(body, "id"));
+    print_output("error", body, "error_message");
+    print_output("stdout", body, "stdout");
+    print_output("stderr", body, "stderr");
+    return exit_code_of(verdict);
+}
