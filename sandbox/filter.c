@@ -8,9 +8,9 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
+#include "lib/crypto/crypto.h"
 #include <errno.h>
 #include <linux/prctl.h>
-#include <openssl/sha.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -180,8 +180,8 @@ static int export_filter(scmp_filter_ctx ctx, struct filter *out, struct err *er
         return err_set(err, ERR_NO_MEMORY, "system-call filter: out of memory");
     if (pread(fd, code, bytes, 0) != (ssize_t)bytes)
         return err_sys(err, ERR_SYSTEM, "system-call filter: read back");
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)code, bytes, digest);
+    uint8_t digest[SHA256_BYTES];
+    sha256(span_of(code, bytes), digest);
     hex_encode(digest, sizeof digest, out->sha256);
     out->prog = (struct sock_fprog){.len = (unsigned short)count, .filter = code};
     code = NULL; /* handed over */
