@@ -28,9 +28,11 @@ LIBRARIES = (
     (r'jansson\.h', 'jansson', ('schemas/', 'producers/', 'consumers/'), False),
     (r'cjson/', 'cJSON', ('schemas/', 'sandbox/', 'producers/', 'consumers/'), False),
     (r'seccomp\.h', 'libseccomp', ('sandbox/',), True),
-    (r'curl/', 'libcurl', ('consumers/', 'producers/cli/'), True),
+    (r'curl/', 'libcurl', ('lib/http/', 'consumers/'), True),
     (r'microhttpd\.h', 'libmicrohttpd', ('producers/gateway/',), True),
 )
+# Codec types in a header: schemas, and the command line's own, which prints the service's JSON.
+JSON_HEADERS = ('schemas/', 'producers/cli/')
 BANNED = {
     'strcpy': 'span_copy or snprintf', 'strcat': 'struct buf', 'sprintf': 'snprintf',
     'vsprintf': 'vsnprintf', 'gets': 'fgets', 'strtok': 'span functions', 'atoi': 'span_u64',
@@ -62,7 +64,7 @@ def check_includes(path, text):
                 continue
             if not path.startswith(folders):
                 yield line, f'{library} is called only in {", ".join(folders)}'
-            elif path.endswith('.h') and not in_headers and not path.startswith('schemas/'):
+            elif path.endswith('.h') and not in_headers and not path.startswith(JSON_HEADERS):
                 yield line, f'{library} types stay out of headers: include {name} in the .c file'
 
 
@@ -77,6 +79,8 @@ def check_code(path, text):
     public = path.endswith('.h') and not re.search(r'(internal|_impl)\.h$', path)
     if public and not path.startswith('tests/'):
         for match in TYPES_IN_HEADERS.finditer(code):
+            if match[1] in ('json_t', 'cJSON') and path.startswith(JSON_HEADERS):
+                continue
             yield code.count('\n', 0, match.start()) + 1, f'{match[1]} does not belong in a header'
 
 
@@ -120,7 +124,7 @@ PLANTED = (
     ('sandbox/b.h', '#include <cjson/cJSON.h>\n', 'stay out of headers'),
     ('consumers/d.c', '#include <seccomp.h>\n', 'only in sandbox/'),
     ('consumers/e.c', '#include <linux/seccomp.h>\n', ''),
-    ('lib/log/e.c', '#include <curl/curl.h>\n', 'only in consumers/'),
+    ('lib/log/e.c', '#include <curl/curl.h>\n', 'only in lib/http/'),
     ('consumers/f.c', '#include <microhttpd.h>\n', 'only in producers/gateway/'),
     ('lib/db/b.h', 'PGconn *of(struct db *db);\n', 'does not belong in a header'),
     *((f'lib/x/{name}.c', f'void f(void)\n{{\n    {name}(1);\n}}\n', f':3: {name}() is banned')
