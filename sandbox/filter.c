@@ -59,9 +59,18 @@ static const uint64_t prctls[] = {
     PR_GET_THP_DISABLE, PR_SET_THP_DISABLE, PR_SET_VMA,          PR_GET_TSC,
 };
 
+/* libseccomp refuses a rule that says what the filter does anyway (the learning form's notify). */
+static bool is_default(scmp_filter_ctx ctx, uint32_t action)
+{
+    uint32_t unlisted = 0;
+    return seccomp_attr_get(ctx, SCMP_FLTATR_ACT_DEFAULT, &unlisted) == 0 && unlisted == action;
+}
+
 static int rule(scmp_filter_ctx ctx, uint32_t action, int call, unsigned arg, uint64_t mask,
                 uint64_t value, struct err *err)
 {
+    if (is_default(ctx, action))
+        return 0;
     struct scmp_arg_cmp compare = SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, mask, value);
     int result = seccomp_rule_add_array(ctx, action, call, 1, &compare);
     if (result == 0)
@@ -148,7 +157,8 @@ static int add_rules(scmp_filter_ctx ctx, enum filter_family family, struct err 
     if (result == 0)
         result = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* binary tree */
     for (size_t i = 0; i < COUNT_OF(plain_rules) && result == 0; i++)
-        if ((plain_rules[i].families & FAMILY(family)) != 0)
+        if ((plain_rules[i].families & FAMILY(family)) != 0 &&
+            !is_default(ctx, plain_rules[i].action))
             result =
                 seccomp_rule_add_array(ctx, plain_rules[i].action, plain_rules[i].call, 0, NULL);
     if (result != 0) {
@@ -188,9 +198,9 @@ static int export_filter(scmp_filter_ctx ctx, struct filter *out, struct err *er
     return 0;
 }
 
-static int build(enum filter_family family, struct filter *out, struct err *err)
+static int build(enum filter_family family, uint32_t unlisted, struct filter *out, struct err *err)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    scmp_filter_ctx ctx = seccomp_init(unlisted);
     if (!ctx)
         return err_set(err, ERR_NO_MEMORY, "system-call filter: out of memory");
     int result = add_rules(ctx, family, err);
@@ -200,16 +210,26 @@ static int build(enum filter_family family, struct filter *out, struct err *err)
     return result == 0 ? 0 : err_wrap(err, "%s", filter_family_name(family));
 }
 
-int filters_build(struct filter out[FILTER_FAMILY_COUNT], struct err *err)
+static int build_all(uint32_t unlisted, struct filter out[FILTER_FAMILY_COUNT], struct err *err)
 {
     memset(out, 0, FILTER_FAMILY_COUNT * sizeof *out);
     for (unsigned family = 0; family < FILTER_FAMILY_COUNT; family++) {
-        if (build((enum filter_family)family, &out[family], err) != 0) {
+        if (build((enum filter_family)family, unlisted, &out[family], err) != 0) {
             filters_done(out);
             return -1;
         }
     }
     return 0;
+}
+
+int filters_build(struct filter out[FILTER_FAMILY_COUNT], struct err *err)
+{
+    return build_all(SCMP_ACT_ERRNO(ENOSYS), out, err);
+}
+
+int filters_build_learning(struct filter out[FILTER_FAMILY_COUNT], struct err *err)
+{
+    return build_all(SCMP_ACT_NOTIFY, out, err);
 }
 
 void filters_done(struct filter filters[FILTER_FAMILY_COUNT])
