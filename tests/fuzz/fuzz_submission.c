@@ -1,0 +1,42 @@
+/* submission_parse: what is taken keeps every rule, and survives the payload and its own canonical
+ * body. */
+#include "schemas/submission.h"
+#include "tests/fuzz/fuzz.h"
+
+static void check_rules(const struct submission *sub)
+{
+    CHECK(sub->code.len >= 1 && sub->code.len <= CODE_BYTES_MAX);
+    CHECK(sub->stdin_data.len <= STDIN_BYTES_MAX);
+    CHECK(utf8_valid(sub->code) && utf8_valid(sub->stdin_data));
+    CHECK(!memchr(sub->code.data, 0, sub->code.len));
+    CHECK(sub->language < LANGUAGE_COUNT && sub->profile < PROFILE_COUNT);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena arena;
+    struct submission sub, back;
+    struct err err = {.code = ERR_NONE};
+    char field[FIELD_NAME] = "";
+    BUF_AUTO struct buf body = {.max = 8 * BODY_BYTES_MAX}, again = {.max = 8 * BODY_BYTES_MAX};
+    arena_init(&arena, 4 * BODY_BYTES_MAX);
+    if (submission_parse(span_of(data, size), &arena, &sub, field, &err)) {
+        check_error(&err);
+        CHECK(utf8_valid(span_text(field)));
+        CHECK(submission_api_error(&err, field) != API_ERROR_internal);
+        arena_done(&arena);
+        return 0;
+    }
+    check_rules(&sub);
+    CHECK(submission_pack(&sub, &body, &err) == 0);
+    CHECK(submission_unpack(buf_span(&body), &arena, &back, &err) == 0);
+    CHECK(span_eq(sub.code, back.code) && span_eq(sub.stdin_data, back.stdin_data));
+    CHECK(sub.language == back.language && sub.profile == back.profile);
+    buf_clear(&body);
+    CHECK(submission_canonical(&sub, &body, &err) == 0);
+    CHECK(submission_parse(buf_span(&body), &arena, &back, field, &err) == 0);
+    CHECK(submission_canonical(&back, &again, &err) == 0);
+    CHECK(span_eq(buf_span(&body), buf_span(&again)));
+    arena_done(&arena);
+    return 0;
+}
