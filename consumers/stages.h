@@ -2,4 +2,5 @@
 #pragma once
 #include "consumers/runtime/stage.h"
 
+extern const struct stage admit_stage;
 extern const struct stage persist_stage;
