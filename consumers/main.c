@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-const struct stage *const stages[] = {&persist_stage, NULL};
+const struct stage *const stages[] = {&admit_stage, &execute_stage, &persist_stage, NULL};
 
 static const char usage[] =
     "Usage: rustbox-consumer --stage NAME [--instance TEXT]\n"

@@ -3,4 +3,5 @@
 #include "consumers/runtime/stage.h"
 
 extern const struct stage admit_stage;
+extern const struct stage execute_stage;
 extern const struct stage persist_stage;
