@@ -35,7 +35,9 @@ packages_install() {
     quietly apt-get update || status=1
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold "${missing[@]}" </dev/null 2>&1 |
-        grep --line-buffered -E '^(Unpacking|Setting up|E:|W:|dpkg:)' | awk '/^Setting up/ {n++; if (n % 25) next} {print "  " $0; fflush()}' || true
+        awk '/^Unpacking/ {if (++n % 50 == 0) {print "  " n " unpacked"; fflush()}}
+             /^Setting up/ {if (++m % 50 == 0) {print "  " m " set up"; fflush()}}
+             /^(E|W|dpkg):/ {print "  " $0; fflush()}' || true
     [ -z "$made_policy" ] || rm -f /usr/sbin/policy-rc.d
     mapfile -t missing < <(packages_missing "$@")
     [ "${#missing[@]}" -eq 0 ] && return 0

@@ -261,8 +261,10 @@ ensure_broker() {
     if ! as_user test -r "$probe" -a -x "$probe"; then
         [ -z "${RUSTBOX_KAFKA_HOME:-}" ] || fail "the system user $USER_NAME cannot read $probe" "chmod a+rX it"
         mkdir -p "$DIR/kafka-libs"
-        cp -n "$RUSTBOX_KAFKA_LIBS"/* "$DIR/kafka-libs/"
+        cp -n "$RUSTBOX_KAFKA_LIBS"/*.jar "$DIR/kafka-libs/"
         RUSTBOX_KAFKA_LIBS=$DIR/kafka-libs
+        # The class-data archive knows where its jars were: this directory needs one of its own.
+        quietly "$TOP/ops/kafka/fetch" "$RUSTBOX_KAFKA_LIBS"
     fi
     chown -R "$USER_NAME:" "$DIR/kafka"
     quietly "$TOP/ops/kafka/format" "$DIR/kafka" "$kafka_port" "$controller_port" ||
