@@ -74,8 +74,6 @@ static void build_root(const struct child_spec *spec)
         mount(NULL, ".", NULL, MS_REMOUNT, NULL);
         mount_setattr(AT_FDCWD, ".", AT_RECURSIVE, &writable, sizeof writable);
     }
-    if (spec->layers & LAYER_ROOT)
-        return;
     if (syscall(SYS_pivot_root, ".", ".") != 0)
         child_fail(sync, "pivot_root");
     if (umount2(".", MNT_DETACH) != 0)

@@ -33,12 +33,9 @@ enum child_layer {
     LAYER_NETWORK = 1 << 5,
     LAYER_RLIMITS = 1 << 7,
     LAYER_CGROUP = 1 << 8,
-    LAYER_ROOT = 1 << 9,
     LAYER_HIDEPID = 1 << 10,
     LAYER_IPC = 1 << 11,
-    LAYER_UTS = 1 << 12,
     LAYER_NOEXEC = 1 << 13,
-    LAYER_FDS = 1 << 14,
     LAYER_MEMORY = 1 << 15,
 };
 

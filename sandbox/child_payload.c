@@ -32,7 +32,7 @@ static void order_descriptors(const struct child_spec *spec)
     for (int i = 0; i < 4; i++)
         if (dup3(from[i], i, i == SYNC ? O_CLOEXEC : 0) < 0)
             child_fail(from[SYNC], "order descriptors");
-    if (!(spec->layers & LAYER_FDS) && close_range(SYNC + 1, ~0U, 0) != 0)
+    if (close_range(SYNC + 1, ~0U, 0) != 0)
         child_fail(SYNC, "close descriptors");
 }
 

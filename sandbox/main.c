@@ -74,9 +74,8 @@ static int set_layer(const char *text, struct host_config *config, struct err *e
     } layers[] = {
         {"seccomp", LAYER_SECCOMP}, {"caps", LAYER_CAPS},         {"uid", LAYER_UID},
         {"nnp", LAYER_NNP},         {"readonly", LAYER_READONLY}, {"network", LAYER_NETWORK},
-        {"rlimits", LAYER_RLIMITS}, {"cgroup", LAYER_CGROUP},     {"root", LAYER_ROOT},
-        {"hidepid", LAYER_HIDEPID}, {"ipc", LAYER_IPC},           {"uts", LAYER_UTS},
-        {"noexec", LAYER_NOEXEC},   {"fds", LAYER_FDS},           {"memory", LAYER_MEMORY}};
+        {"rlimits", LAYER_RLIMITS}, {"cgroup", LAYER_CGROUP},     {"hidepid", LAYER_HIDEPID},
+        {"ipc", LAYER_IPC},         {"noexec", LAYER_NOEXEC},     {"memory", LAYER_MEMORY}};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         if (strcmp(text, layers[i].name) == 0) {
             config->layers_off |= layers[i].bit;

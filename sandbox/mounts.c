@@ -55,6 +55,11 @@ int mounts_seal(int mount_fd, bool executable, struct err *err)
                           executable ? MOUNT_ATTR_NOEXEC : 0, err);
 }
 
+int mounts_exec(int mount_fd, struct err *err)
+{
+    return set_attributes(mount_fd, 0, MOUNT_ATTR_NOEXEC, err);
+}
+
 int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
                 struct err *err)
 {

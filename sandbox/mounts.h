@@ -21,7 +21,8 @@ int mounts_root(const char *dir, const char *name, const char *const *binds,
 int mounts_tmpfs(uint64_t bytes, uint64_t inodes, unsigned mode, struct err *err) MUST_CHECK;
 /* Makes a detached tmpfs read-only, and with `executable` lets programs in it run. */
 int mounts_seal(int mount_fd, bool executable, struct err *err) MUST_CHECK;
-/* Writes len bytes of from (a descriptor of any kind, read from its start) into dir/name.
+int mounts_exec(int mount_fd, struct err *err) MUST_CHECK; /* drops noexec: escape tests only */
+/* Copies all of from (a regular file or memfd, from its start) into dir/name.
  * ERR_TOO_LARGE beyond max_bytes. */
 int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
                 struct err *err) MUST_CHECK;

@@ -77,6 +77,8 @@ static int open_mounts(struct phase *phase, struct err *err)
     phase->tmp_mount = spec->tmp_mount = mounts_tmpfs(bytes, inodes, 01777, err);
     if (phase->tmp_mount < 0)
         return -1;
+    if ((phase->host->config.layers_off & LAYER_NOEXEC) && mounts_exec(phase->tmp_mount, err) != 0)
+        return -1;
     spec->shm_mount = mounts_tmpfs(bytes, INODES_MIN, 01777, err);
     return spec->shm_mount >= 0 ? 0 : -1;
 }
@@ -84,10 +86,9 @@ static int open_mounts(struct phase *phase, struct err *err)
 static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
-    uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PIDFD;
+    uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_PIDFD;
     flags |= off & LAYER_NETWORK ? 0 : CLONE_NEWNET;
     flags |= off & LAYER_IPC ? 0 : CLONE_NEWIPC;
-    flags |= off & LAYER_UTS ? 0 : CLONE_NEWUTS;
     struct clone_args args = {
         .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
     long pid = syscall(SYS_clone3, &args, sizeof args);
