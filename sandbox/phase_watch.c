@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define KILL_NS INT64_C(3000000000) /* from a kill to the init's report, then the init is killed   \
-                                     */
+#define KILL_NS                                                                                    \
+    INT64_C(3000000000) /* from a kill to the init's report, then the init is killed               \
+                         */
 #define CHECK_MIN_NS INT64_C(1000000)
 #define READ_BYTES (64 * 1024)
 
@@ -145,7 +146,9 @@ static ssize_t keep(struct phase *phase, struct phase_output *output)
     for (size_t done = 0; done < kept;) {
         ssize_t n = write(output->file, bytes + done, kept - done);
         if (n <= 0) {
-            phase_note(phase->ev, "output could not be kept: errno %d", errno);
+            phase_note(phase->ev, "%s could not be kept: %s",
+                       output->bytes == &phase->pe->stdout_bytes ? "stdout" : "stderr",
+                       strerrordesc_np(errno));
             *output->cut = true;
             break;
         }
