@@ -146,6 +146,8 @@ int bus_fail(struct err *err, rd_kafka_t *rk, const struct bus_reason *reason,
 
 void bus_reason_set(struct bus_reason *reason, rd_kafka_resp_err_t code, const char *text)
 {
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && reason->text[0])
+        return; /* what was said before names the address */
     snprintf(reason->text, sizeof reason->text, "%s: %s", rd_kafka_err2name(code), text);
     for (char *c = reason->text; *c; c++)
         if (*c == '\n')
