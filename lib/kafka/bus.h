@@ -52,6 +52,11 @@ int producer_end_offsets(struct producer *producer, const char *topic, int32_t p
                          int64_t *ends, int timeout_ms, struct err *err) MUST_CHECK;
 int producer_begin_offsets(struct producer *producer, const char *topic, int32_t partitions,
                            int64_t *begins, int timeout_ms, struct err *err) MUST_CHECK;
+/* What a group has committed, -1 where nothing, without a handle of its own (1 ms): for whoever asks
+ * again and again. */
+int producer_committed(struct producer *producer, const char *group, const char *topic,
+                       int32_t partitions, int64_t *offsets, int timeout_ms,
+                       struct err *err) MUST_CHECK;
 /* Produces a probe record to each topic, so that later first sends do not wait 1 s for metadata.
  * Probes have the header type = BUS_PROBE_TYPE, key "probe" and no value; every reader drops them
  * (record_is_probe). */

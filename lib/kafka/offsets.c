@@ -82,3 +82,56 @@ int bus_committed(const struct bus_config *config, const char *group, const char
     rd_kafka_destroy(rk);
     return code ? -1 : 0;
 }
+
+/* The answer of the one group asked for, into offsets. */
+static int take_committed(rd_kafka_event_t *event, int64_t *offsets, int32_t partitions,
+                          struct err *err, const char *group)
+{
+    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
+        event ? rd_kafka_event_ListConsumerGroupOffsets_result(event) : NULL;
+    size_t count = 0;
+    const rd_kafka_group_result_t **groups =
+        result && !rd_kafka_event_error(event)
+            ? rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count)
+            : NULL;
+    if (!groups || count != 1 || rd_kafka_group_result_error(groups[0]))
+        return err_set(err, ERR_BROKER, "committed offsets of group %s: %s", group,
+                       event ? rd_kafka_event_error_string(event) : "no answer in time");
+    const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(groups[0]);
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].partition < partitions)
+            offsets[list->elems[i].partition] =
+                list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+    return 0;
+}
+
+int producer_committed(struct producer *producer, const char *group, const char *topic,
+                       int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err)
+{
+    const struct bus_reason *reason;
+    char full[BUS_NAME_MAX];
+    const char *prefix;
+    rd_kafka_t *rk = producer_handle(producer, &prefix, &reason);
+
+    if (bus_topic_name(prefix, topic, full, err) < 0)
+        return -1;
+    for (int32_t p = 0; p < partitions; p++)
+        offsets[p] = -1;
+    rd_kafka_topic_partition_list_t *list = all_of(full, partitions, RD_KAFKA_OFFSET_INVALID);
+    rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, list);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    char text[128];
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof(text));
+    rd_kafka_ListConsumerGroupOffsets(rk, &ask, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
+    int result = take_committed(event, offsets, partitions, err, group);
+    if (event)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ListConsumerGroupOffsets_destroy(ask);
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}

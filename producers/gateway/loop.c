@@ -8,7 +8,7 @@
 
 #define EVENTS_MAX 128
 #define QUEUES_MAX 16
-#define TURNS_MAX 4
+#define TURNS_MAX 8
 
 struct loop {
     const struct clock *clock;

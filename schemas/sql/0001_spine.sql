@@ -257,13 +257,15 @@ GRANT SELECT ON consumer_offsets, partition_days TO rustbox_admin, rustbox_gatew
 GRANT SELECT ON migrations TO rustbox_admin, rustbox_gateway, rustbox_admit, rustbox_persist,
     rustbox_relay, rustbox_compact, rustbox_balance;
 
--- gateway: the tenant's rows, read only
+-- gateway: the tenant's rows, read only but for its keys
 SET LOCAL ROLE rustbox_keys;
 GRANT EXECUTE ON FUNCTION load_keys() TO rustbox_gateway;
 SET LOCAL ROLE rustbox_owner;
 GRANT SELECT ON submissions, evidence, usage TO rustbox_gateway;
 GRANT SELECT (id, name, plan, retention_class, taxonomy, created_at, deleted_at) ON projects TO rustbox_gateway;
 GRANT SELECT (id, project_id, kind, label, hint, created_at, revoked_at) ON api_keys TO rustbox_gateway;
+GRANT INSERT (id, project_id, hash, kind, label, hint, created_at), UPDATE (revoked_at)
+    ON api_keys TO rustbox_gateway;
 GRANT SELECT ON webhook_endpoints TO rustbox_gateway;
 
 -- admit. UPDATE (closed) is what SELECT ... FOR SHARE of an owner's row needs (rule 8).
@@ -327,6 +329,11 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE POLICY tenant_insert ON api_keys FOR INSERT TO rustbox_gateway
+    WITH CHECK (project_id = current_setting('rustbox.project')::uuid);
+CREATE POLICY tenant_update ON api_keys FOR UPDATE TO rustbox_gateway
+    USING (project_id = current_setting('rustbox.project')::uuid)
+    WITH CHECK (project_id = current_setting('rustbox.project')::uuid);
 CREATE POLICY keys ON api_keys FOR SELECT TO rustbox_keys USING (true);
 CREATE POLICY keys ON projects FOR SELECT TO rustbox_keys USING (true);
 CREATE POLICY admin ON projects TO rustbox_admin USING (true) WITH CHECK (true);

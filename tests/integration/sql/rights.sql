@@ -36,6 +36,10 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('gateway', '42501', $$UPDATE usage SET amount = 0$$),
 ('gateway', '42501', $$UPDATE projects SET plan = 'unlimited'$$),
 ('gateway', '42501', $$INSERT INTO api_keys SELECT * FROM api_keys$$),
+('gateway', 'ok', $$UPDATE api_keys SET revoked_at = now() WHERE kind = 'live'$$),
+('gateway', '42501', $$UPDATE api_keys SET hash = 'x'$$),
+('gateway', '42501', $$INSERT INTO api_keys (id, project_id, hash, kind, label, hint, created_at)
+  SELECT gen_random_uuid(), gen_random_uuid(), sha256('x'), 'live', '', '', now()$$),
 ('gateway', '42501', $$UPDATE consumer_offsets SET next_offset = 0$$),
 ('gateway', 'ok', $$SELECT * FROM consumer_offsets$$),
 ('gateway', '42501', $$SELECT * FROM outbox$$),

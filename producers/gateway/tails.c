@@ -1,0 +1,439 @@
+/* The tails: one reader without a group over submissions, verdicts, progress and control.
+ *
+ * It decides nothing but what is remembered: submissions and verdicts from the begins that the
+ * database's offsets allow (delivery.md rules 24, 25), control into the keyring (rule 26), progress
+ * as a hint. A damaged record is passed over; admit and persist say what becomes of it. */
+#include "lib/base/enc.h"
+#include "producers/gateway/gateway.h"
+#include <sys/epoll.h>
+
+#define BATCH_RECORDS 400
+#define RUNNING_MAX 100000
+#define WORKERS_MAX 64
+#define WORKER_ALIVE_MS 15000
+#define ENDS_TIMEOUT_MS 5000
+
+struct running {
+    struct node node;
+    struct running *next;
+    struct uuid id;
+    int64_t started_ns;
+};
+
+struct worker {
+    char name[24];
+    int64_t seen_ms;
+};
+
+struct tails {
+    struct gateway *gw;
+    struct consumer *consumer;
+    struct watch watch;
+    bool more;
+    int64_t pos[TOPIC_COUNT][PARTITIONS]; /* next offset to be read */
+    int64_t target[2][PARTITIONS];        /* submissions, verdicts: must be passed before answers */
+    bool caught_up;
+    int64_t provisional_ms; /* begin_ms until the broker's clock is known */
+    struct table running;
+    struct running *oldest, *newest;
+    size_t running_count;
+    struct workers workers;
+    struct worker worker[WORKERS_MAX];
+};
+
+static const enum topic both[2] = {TOPIC_submissions, TOPIC_verdicts};
+
+static int decode(const struct record *rec, struct envelope *env)
+{
+    struct header headers[BUS_HEADERS_MAX];
+    bool has_id;
+    struct err err;
+    if (rec->header_count > BUS_HEADERS_MAX)
+        return -1;
+    for (size_t i = 0; i < rec->header_count; i++)
+        headers[i] = (struct header){rec->headers[i].name, rec->headers[i].value};
+    return envelope_decode(headers, rec->header_count, env, &has_id, &err);
+}
+
+static bool well_signed(struct gateway *gw, const struct envelope *env)
+{
+    char memory[2048];
+    struct buf text = {.max = sizeof(memory)};
+    uint8_t signature[32];
+    struct err err;
+    bool good = env->is_signed && strcmp(env->signer, "gateway") == 0 &&
+                envelope_signed_text(env, &text, &err) == 0;
+    if (good) {
+        hmac_sha256(span_of(gw->signing.bytes, 32), buf_span(&text), signature);
+        good = equal_ct(signature, env->signature, 32);
+    }
+    buf_done(&text);
+    return good;
+}
+
+/* A record that came after our start tells the broker's clock. */
+static void measure_clock(struct tails *tails, const struct record *rec)
+{
+    struct gateway *gw = tails->gw;
+    if (rec->offset < tails->target[0][rec->partition])
+        return;
+    gw->skew_ms = rec->timestamp_ms - gateway_wall_ns(gw) / 1000000;
+    if (gw->skew_ms < 0 && gw->skew_ms > -CLOCK_APART_MS)
+        gw->skew_ms = 0; /* we read a moment later */
+    if (!gw->skew_known) /* everything below the begins was appended before this record */
+        for (int32_t p = 0; p < PARTITIONS; p++)
+            if (gw->verdicts.part[p].begin_ms == tails->provisional_ms)
+                gw->verdicts.part[p].begin_ms = rec->timestamp_ms;
+    gw->skew_known = true;
+}
+
+static void on_submission(struct tails *tails, const struct record *rec)
+{
+    struct gateway *gw = tails->gw;
+    struct envelope env;
+    measure_clock(tails, rec);
+    if (record_is_probe(rec) || decode(rec, &env) != 0 || env.type != RECORD_submission ||
+        !owner_place_fits(&env, rec->partition, rec->timestamp_ms))
+        return;
+    bool good = env.keyed && well_signed(gw, &env);
+    sublog_add(&gw->subs, &env, rec->partition, rec->offset, rec->timestamp_ms, good);
+    keyring_project(gw->keyring, &env.project)->open_tail++;
+}
+
+static void forget_running(struct tails *tails, struct running *run)
+{
+    table_remove(&tails->running, &run->node);
+    free(run);
+    tails->running_count--;
+}
+
+static struct running *find_running(const struct tails *tails, const struct uuid *id)
+{
+    for (struct node *node = table_first(&tails->running, table_hash(id->bytes)); node;
+         node = table_next(node))
+        if (uuid_eq(&OWNER_OF(node, struct running, node)->id, id))
+            return OWNER_OF(node, struct running, node);
+    return NULL;
+}
+
+static void on_verdict(struct tails *tails, const struct record *rec)
+{
+    struct gateway *gw = tails->gw;
+    struct envelope env;
+    uint8_t digest[32];
+    if (record_is_probe(rec) || decode(rec, &env) != 0 || env.type != RECORD_verdict ||
+        envelope_partition(&env, TOPIC_verdicts) != rec->partition)
+        return;
+    sha256(rec->value, digest);
+    if (!equal_ct(digest, env.digest, 32))
+        return;
+    struct verdict_seen *seen =
+        verdictlog_add(&gw->verdicts, &env, rec->value, rec->partition, rec->offset,
+                       rec->timestamp_ms, loop_now_ms(gw->loop));
+    if (!seen)
+        return;
+    keyring_project(gw->keyring, &env.project)->open_verdicts++;
+    submits_verdict(gw->submits, seen);
+}
+
+static void on_worker(struct tails *tails, const char *name)
+{
+    int64_t now_ms = loop_now_ms(tails->gw->loop);
+    struct worker *slot = &tails->worker[0];
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        struct worker *worker = &tails->worker[i];
+        if (strcmp(worker->name, name) == 0) {
+            slot = worker;
+            break;
+        }
+        if (worker->seen_ms < slot->seen_ms)
+            slot = worker;
+    }
+    (void)!span_copy(span_text(name), slot->name, sizeof(slot->name));
+    slot->seen_ms = now_ms ? now_ms : 1;
+}
+
+static void on_progress(struct tails *tails, const struct record *rec)
+{
+    struct envelope env;
+    if (record_is_probe(rec) || decode(rec, &env) != 0 || env.type != RECORD_progress ||
+        !env.times.dequeued)
+        return;
+    on_worker(tails, env.origin);
+    if (find_running(tails, &env.id))
+        return;
+    struct running *run = calloc(1, sizeof(*run));
+    if (!run)
+        return;
+    run->id = env.id;
+    run->started_ns = env.times.dequeued;
+    table_add(&tails->running, &run->node, table_hash(run->id.bytes));
+    if (tails->newest)
+        tails->newest->next = run;
+    else
+        tails->oldest = run;
+    tails->newest = run;
+    if (++tails->running_count > RUNNING_MAX) {
+        struct running *oldest = tails->oldest;
+        tails->oldest = oldest->next;
+        forget_running(tails, oldest);
+    }
+}
+
+static void on_control(struct tails *tails, const struct record *rec)
+{
+    struct control_event event;
+    struct err err;
+    if (record_is_probe(rec) || control_decode(rec->value, &event, &err) != 0)
+        return;
+    keyring_apply(tails->gw->keyring, &event);
+    log_event(LOG_INFO, "control_applied", kv("kind", control_kind_name(event.kind)),
+              kv_uuid("project", &event.project));
+}
+
+static void on_record(struct tails *tails, const struct record *rec)
+{
+    enum topic topic;
+    if (topic_find(span_text(rec->topic), &topic) != 0 || rec->partition < 0 ||
+        rec->partition >= PARTITIONS)
+        return;
+    tails->pos[topic][rec->partition] = rec->offset + 1;
+    if (topic == TOPIC_submissions)
+        on_submission(tails, rec);
+    else if (topic == TOPIC_verdicts)
+        on_verdict(tails, rec);
+    else if (topic == TOPIC_progress)
+        on_progress(tails, rec);
+    else if (topic == TOPIC_control)
+        on_control(tails, rec);
+}
+
+bool tails_passed(const struct tails *tails, enum topic topic, const int64_t ends[PARTITIONS])
+{
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        if (tails->pos[topic][p] < ends[p])
+            return false;
+    return true;
+}
+
+bool tails_passed_at(const struct tails *tails, int32_t partition, int64_t offset)
+{
+    return tails->pos[TOPIC_submissions][partition] > offset;
+}
+
+static int64_t on_turn(void *owner)
+{
+    struct tails *tails = owner;
+    if (!tails->more)
+        return -1;
+    tails->more = false;
+    for (int i = 0; i < BATCH_RECORDS; i++) {
+        struct record rec;
+        struct err err;
+        int got = consumer_poll(tails->consumer, 0, &rec, &err);
+        if (got < 0) {
+            if (err_class(err.code) == ERR_FATAL)
+                gateway_fatal(tails->gw, &err);
+            else
+                log_event(LOG_WARN, "tail_error", kv_err(&err));
+            break;
+        }
+        if (got == 0)
+            break;
+        on_record(tails, &rec);
+        record_done(&rec);
+        tails->more = i + 1 == BATCH_RECORDS;
+    }
+    if (!tails->caught_up && tails_passed(tails, TOPIC_submissions, tails->target[0]) &&
+        tails_passed(tails, TOPIC_verdicts, tails->target[1])) {
+        tails->caught_up = true;
+        log_event(LOG_INFO, "tails_caught_up");
+    }
+    submits_tail_moved(tails->gw->submits);
+    lookups_tail_moved(tails->gw->lookups);
+    return tails->more ? 0 : -1;
+}
+
+static void on_ready(struct watch *watch, unsigned events)
+{
+    (void)events;
+    OWNER_OF(watch, struct tails, watch)->more = true;
+}
+
+static int take_targets(struct tails *tails, struct err *err)
+{
+    tails->caught_up = false;
+    for (int i = 0; i < 2; i++)
+        if (producer_end_offsets(tails->gw->producer, topic_spec(both[i])->name, PARTITIONS,
+                                 tails->target[i], ENDS_TIMEOUT_MS, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* An offset outside of the log would hide records: never a silent reset. */
+static int check_begins(struct tails *tails, const struct store_offsets *offsets, struct err *err)
+{
+    for (int i = 0; i < 2; i++) {
+        int64_t begins[PARTITIONS];
+        const char *name = topic_spec(both[i])->name;
+        const int64_t *stored = i ? offsets->persist : offsets->admit;
+        if (producer_begin_offsets(tails->gw->producer, name, PARTITIONS, begins, ENDS_TIMEOUT_MS,
+                                   err) != 0)
+            return -1;
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            if (stored[p] < 0)
+                return err_set(err, ERR_CONFIG,
+                               "consumer_offsets has no row for %s/%d; create the topics' rows "
+                               "(ops/up does it)",
+                               name, p);
+            if (stored[p] < begins[p] || stored[p] > tails->target[i][p])
+                return err_set(err, ERR_CONFIG,
+                               "the stored offset %lld of %s/%d lies outside of the log (%lld to "
+                               "%lld): restore the log or rebuild the database from it",
+                               (long long)stored[p], name, p, (long long)begins[p],
+                               (long long)tails->target[i][p]);
+        }
+    }
+    return 0;
+}
+
+static int open_consumer(struct tails *tails, const struct store_offsets *offsets, struct err *err)
+{
+    static const enum topic topics[] = {TOPIC_submissions, TOPIC_verdicts, TOPIC_progress,
+                                        TOPIC_control};
+    struct partition_at parts[4 * PARTITIONS];
+    size_t count = 0;
+    for (size_t i = 0; i < 4; i++) {
+        const struct topic_spec *spec = topic_spec(topics[i]);
+        int64_t ends[PARTITIONS];
+        const int64_t *from = i == 0 ? offsets->admit : i == 1 ? offsets->persist : ends;
+        if (i > 1 && producer_end_offsets(tails->gw->producer, spec->name, spec->partitions, ends,
+                                          ENDS_TIMEOUT_MS, err) != 0)
+            return -1;
+        for (int32_t p = 0; p < spec->partitions; p++) {
+            parts[count++] = (struct partition_at){spec->name, p, from[p]};
+            tails->pos[topics[i]][p] = from[p];
+        }
+    }
+    return tail_open(&tails->gw->bus, parts, count, &tails->consumer, err);
+}
+
+int tails_open(struct gateway *gw, const struct store_offsets *offsets, struct tails **out,
+               struct err *err)
+{
+    struct tails *tails = calloc(1, sizeof(*tails));
+    if (!tails)
+        return err_set(err, ERR_NO_MEMORY, "tails");
+    tails->gw = gw;
+    tails->watch = (struct watch){.ready = on_ready, .fd = -1};
+    /* What lies below persist's offset was appended before now, by the broker's clock. */
+    int64_t begin_ms = gateway_wall_ns(gw) / 1000000 + CLOCK_APART_MS;
+    tails->provisional_ms = begin_ms;
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        sublog_restart(&gw->subs, p, offsets->admit[p], NULL, NULL);
+        verdictlog_restart(&gw->verdicts, p, offsets->persist[p], begin_ms, NULL, NULL);
+    }
+    if (take_targets(tails, err) != 0 || check_begins(tails, offsets, err) != 0 ||
+        open_consumer(tails, offsets, err) != 0 ||
+        loop_add(gw->loop, &tails->watch, consumer_fd(tails->consumer), EPOLLIN, err) != 0) {
+        tails_close(tails);
+        return -1;
+    }
+    tails->more = true;
+    loop_each_turn(gw->loop, on_turn, tails);
+    *out = tails;
+    return 0;
+}
+
+void tails_close(struct tails *tails)
+{
+    if (!tails)
+        return;
+    loop_remove(tails->gw->loop, &tails->watch);
+    if (tails->consumer)
+        consumer_close(tails->consumer);
+    while (tails->oldest) {
+        struct running *run = tails->oldest;
+        tails->oldest = run->next;
+        forget_running(tails, run);
+    }
+    free(tails->running.buckets);
+    free(tails);
+}
+
+bool tails_caught_up(const struct tails *tails)
+{
+    return tails->caught_up;
+}
+
+static void sub_left(void *owner, const struct sub *sub)
+{
+    keyring_project(((struct gateway *)owner)->keyring, &sub->project)->open_tail--;
+}
+
+static void verdict_stored(void *owner, const struct verdict_seen *seen)
+{
+    keyring_project(((struct gateway *)owner)->keyring, &seen->project)->open_verdicts--;
+}
+
+/* A database rebuilt from the log lies behind: read again from there, 503 until caught up. */
+static int restart_behind(struct tails *tails, const struct store_offsets *offsets, struct err *err)
+{
+    struct gateway *gw = tails->gw;
+    struct partition_at to[2 * PARTITIONS];
+    size_t count = 0;
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        if (offsets->admit[p] >= 0 && offsets->admit[p] < gw->subs.part[p].begin) {
+            sublog_restart(&gw->subs, p, offsets->admit[p], sub_left, gw);
+            to[count++] =
+                (struct partition_at){topic_spec(TOPIC_submissions)->name, p, offsets->admit[p]};
+            tails->pos[TOPIC_submissions][p] = offsets->admit[p];
+        }
+        if (offsets->persist[p] >= 0 && offsets->persist[p] < gw->verdicts.part[p].begin) {
+            verdictlog_restart(&gw->verdicts, p, offsets->persist[p],
+                               gateway_wall_ns(gw) / 1000000 + gw->skew_ms + 1000, verdict_stored,
+                               gw);
+            to[count++] =
+                (struct partition_at){topic_spec(TOPIC_verdicts)->name, p, offsets->persist[p]};
+            tails->pos[TOPIC_verdicts][p] = offsets->persist[p];
+        }
+    }
+    if (count == 0)
+        return 0;
+    log_event(LOG_WARN, "tails_restarted", kv("partitions", count));
+    if (take_targets(tails, err) != 0)
+        return -1;
+    tails->more = true;
+    return consumer_seek(tails->consumer, to, count, err);
+}
+
+int tails_offsets(struct tails *tails, const struct store_offsets *offsets, struct err *err)
+{
+    struct gateway *gw = tails->gw;
+    if (restart_behind(tails, offsets, err) != 0)
+        return -1;
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        sublog_forget(&gw->subs, p, offsets->admit[p], sub_left, gw);
+        verdictlog_forget(&gw->verdicts, p, offsets->persist[p], loop_now_ms(gw->loop),
+                          verdict_stored, gw);
+    }
+    return 0;
+}
+
+bool tails_running(const struct tails *tails, const struct uuid *id, int64_t *started_ns)
+{
+    const struct running *run = find_running(tails, id);
+    if (run)
+        *started_ns = run->started_ns;
+    return run != NULL;
+}
+
+struct workers tails_workers(const struct tails *tails)
+{
+    struct workers workers = {.enforcement = "unknown"};
+    int64_t now_ms = loop_now_ms(tails->gw->loop);
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        workers.alive +=
+            tails->worker[i].seen_ms && now_ms - tails->worker[i].seen_ms < WORKER_ALIVE_MS;
+    return workers;
+}
