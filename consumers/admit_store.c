@@ -461,8 +461,8 @@ static int send_alias_events(struct work *work, struct err *err)
 {
     for (size_t i = 0; i < work->count; i++) {
         const struct admit_item *item = &work->items[i];
-        if (!item->fresh || item->row.decision != DECISION_alias ||
-            !project_of(work, &item->env.project)->notify)
+        const struct project *project = project_of(work, &item->env.project);
+        if (!item->fresh || item->row.decision != DECISION_alias || !project || !project->notify)
             continue;
         struct db_param params[] = {db_uuid(&item->env.id), db_day(uuid_day(&item->row.owner)),
                                     db_uuid(&item->row.owner)};
