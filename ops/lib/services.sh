@@ -324,8 +324,11 @@ stack_up() {
         rustbox_admin migrate
         rustbox_admin topics
         for name in "${SERVICES_OWN[@]}"; do
+            if [ -n "$programs_changed" ] && sv status "$DIR/service/$name" 2>/dev/null | grep -q ^run; then
+                say "restarting $name: its program is a new one"
+                sv -w 30 restart "$DIR/service/$name" >/dev/null || fail "$name could not be restarted" "its log is $DIR/log/$name/current"
+            fi
             service_up "$name"
-            [ -z "$programs_changed" ] || sv restart "$DIR/service/$name" >/dev/null || true
         done
         wait_until 60 "the gateway" gateway api_ready
         make_project
