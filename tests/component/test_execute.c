@@ -11,6 +11,7 @@
 #include "tests/support/box_memory.h"
 #include "tests/support/bus_memory.h"
 #include "tests/unit/unit.h"
+#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -506,6 +507,12 @@ static void a_stop_finishes_what_runs_and_leaves_the_rest(void **state)
     close_runtime();
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, before)
@@ -544,5 +551,6 @@ int main(void)
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     keystore_close(keys);
     config_free(config);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return failed;
 }
