@@ -96,6 +96,8 @@ static int tell(struct admin *admin, const struct control_event *event, struct a
     struct uuid id = uuid_v7(&clock_system, &rnd);
     struct envelope env = control_envelope(event, &id, "cli");
     const struct topic_spec *spec = topic_spec(TOPIC_control);
+    char key[UUID_TEXT];
+    uuid_format(&event->project, key);
     if (control_encode(event, &value, err))
         return -1;
     sha256(buf_span(&value), env.digest);
@@ -106,8 +108,7 @@ static int tell(struct admin *admin, const struct control_event *event, struct a
         out[i] = (struct bus_header){headers[i].name, headers[i].value};
     admin->delivered = false;
     if (producer_send(admin->producer, spec->name, envelope_partition(&env, TOPIC_control),
-                      span_of(event->project.bytes, sizeof event->project.bytes), out, count,
-                      buf_span(&value), NULL, err) ||
+                      span_text(key), out, count, buf_span(&value), NULL, err) ||
         producer_flush(admin->producer, BROKER_TIMEOUT_MS, err))
         return -1;
     if (!admin->delivered)
