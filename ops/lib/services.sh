@@ -129,6 +129,8 @@ service() {
     printf '#!/bin/sh\necho "$(date +%%s) $1 $2" >>%q\n' "$DIR/log/$name/ends" >"$new/finish"
     chmod 755 "$new/run" "$new/log/run" "$new/finish"
     printf 's1000000\nn5\n' >"$DIR/log/$name/config"
+    # 'up' starts them in order, after migrations; whatever dies later is started again all the same.
+    : >"$new/down"
     mv "$new" "$DIR/service/$name"
 }
 
