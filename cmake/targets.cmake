@@ -13,6 +13,13 @@ function(rustbox_program name)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
+# Tests that judge by the clock, or kill under load, run while no other test does (ctest -j).
+function(rustbox_alone name label)
+    if(label MATCHES "^(programs|fault|escape)$")
+        set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+    endif()
+endfunction()
+
 # rustbox_test(NAME LABEL label [TIMEOUT s] sources... LINK libs...): a cmocka test program under ctest.
 # Labels: unit, component, integration, escape, fault, fuzz.
 function(rustbox_test name)
@@ -25,6 +32,7 @@ function(rustbox_test name)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77)
+    rustbox_alone(${name} ${A_LABEL})
 endfunction()
 
 # rustbox_script_test(NAME LABEL label [TIMEOUT s] COMMAND ...): a script under ctest; exit 77 = skipped, with the reason printed.
@@ -37,4 +45,5 @@ function(rustbox_script_test name)
     add_test(NAME ${name} COMMAND ${A_COMMAND} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77
         ENVIRONMENT RUSTBOX_BUILD=${PROJECT_BINARY_DIR})
+    rustbox_alone(${name} ${A_LABEL})
 endfunction()
