@@ -75,6 +75,7 @@ static void park_leave(struct request *req)
     loop_remove(req->http->config.loop, &req->conn->watch);
     MHD_resume_connection(req->mhd);
     req->http->run = true;
+    loop_wake(req->http->config.loop);
 }
 
 void http_answer(struct request *req, int status, struct buf *body)

@@ -22,6 +22,7 @@ struct loop {
     } turns[TURNS_MAX];
     size_t turn_count;
     int64_t turn_wait_ms;
+    bool woken;
     struct epoll_event events[EVENTS_MAX];
     int event_count;
 };
@@ -137,6 +138,11 @@ static int64_t wait_ms(const struct loop *loop, int64_t max_wait_ms)
     return wait;
 }
 
+void loop_wake(struct loop *loop)
+{
+    loop->woken = true;
+}
+
 int loop_turn(struct loop *loop, int64_t max_wait_ms, struct err *err)
 {
     loop->now_ms = clock_mono_ms(loop->clock);
@@ -163,5 +169,8 @@ int loop_turn(struct loop *loop, int64_t max_wait_ms, struct err *err)
     loop->turn_wait_ms = -1;
     for (size_t i = 0; i < loop->turn_count; i++)
         loop->turn_wait_ms = sooner(loop->turn_wait_ms, loop->turns[i].turn(loop->turns[i].owner));
+    if (loop->woken) /* perhaps by a turn function that ran after the one it concerns */
+        loop->turn_wait_ms = 0;
+    loop->woken = false;
     return 0;
 }

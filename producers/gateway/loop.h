@@ -43,5 +43,7 @@ int64_t loop_now_ms(const struct loop *loop); /* monotonic; read once per turn *
  * when something happens. */
 typedef int64_t loop_turn_fn(void *owner);
 void loop_each_turn(struct loop *loop, loop_turn_fn *turn, void *owner);
+/* The next turn shall not wait: something became due outside of the caller's own turn function. */
+void loop_wake(struct loop *loop);
 /* One turn: waits at most max_wait_ms. */
 int loop_turn(struct loop *loop, int64_t max_wait_ms, struct err *err) MUST_CHECK;

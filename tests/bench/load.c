@@ -18,10 +18,11 @@
 
 #define PROGRAMS_MAX 32
 #define CLIENTS_MAX 2048
-#define STAGES 7
+#define STAGES 5
 
-static const char *const stage_names[STAGES + 1] = {
-    "received", "produced", "validated", "admitted", "dequeued", "started", "ended", "answered"};
+/* Times in a result: three in evidence.queue, two of the result itself, then the client's own. */
+static const char *const stage_names[STAGES + 1] = {"received",   "admitted",     "dequeued",
+                                                    "started_at", "completed_at", "answered"};
 
 struct options {
     const char *api, *key, *ids_path;
@@ -125,26 +126,26 @@ static void start(CURLM *multi, struct client *client, const struct options *opt
     curl_multi_add_handle(multi, client->curl);
 }
 
+/* RFC 3339 in UTC with microseconds, as the API writes it; 0 when it is anything else. */
+/* RFC 3339 in UTC with microseconds, as the API writes it; 0 when it is anything else. */
 static int64_t member_ns(const cJSON *object, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    if (cJSON_IsString(item))
-        return strtoll(item->valuestring, NULL, 10);
-    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : 0;
+    struct tm tm = {0};
+    const char *rest =
+        cJSON_IsString(item) ? strptime(item->valuestring, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    if (!rest || *rest != '.')
+        return 0;
+    return (int64_t)timegm(&tm) * 1000000000 + strtoll(rest + 1, NULL, 10) * 1000;
 }
 
-/* evidence.queue holds Unix nanoseconds of each stage; started/ended are in evidence too. */
 static void note_stages(struct totals *totals, const cJSON *body, int64_t answered_ns)
 {
-    const cJSON *queue = cJSON_GetObjectItemCaseSensitive(
-        cJSON_GetObjectItemCaseSensitive(body, "evidence"), "queue");
-    if (!cJSON_IsObject(queue))
-        return;
+    const cJSON *evidence = cJSON_GetObjectItemCaseSensitive(body, "evidence");
+    const cJSON *queue = cJSON_GetObjectItemCaseSensitive(evidence, "queue");
     int64_t at[STAGES + 1];
     for (int i = 0; i < STAGES; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "%s_ns", stage_names[i]);
-        at[i] = member_ns(queue, name);
+        at[i] = member_ns(i < 3 ? queue : body, stage_names[i]);
         if (!at[i])
             return;
     }
@@ -288,7 +289,8 @@ static void run(const struct options *opt, struct totals *totals)
                 client->started_ns = first;
             }
         }
-        curl_multi_poll(multi, NULL, 0, opt->rate > 0 ? 2 : 100, NULL);
+        if (!idle_count || totals->sent == opt->requests || opt->rate > 0)
+            curl_multi_poll(multi, NULL, 0, opt->rate > 0 ? 2 : 100, NULL);
     }
     report(totals, (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9);
     for (int i = 0; i < opt->clients; i++) {

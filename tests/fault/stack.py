@@ -100,11 +100,11 @@ class Stack:
             return {"error": (done.stderr or done.stdout).strip()[-300:]}
 
     def drain(self, seconds):
-        """Waits until the balance shows nothing in flight; returns the last balance."""
+        """Waits until nothing is in flight or unread; returns the last balance."""
         begin, last, shown = time.monotonic(), {}, 0
         while time.monotonic() - begin < seconds:
             last = self.balance()
-            if last.get("in_flight") == 0 and last.get("difference") == 0:
+            if (last.get("in_flight"), last.get("unread"), last.get("difference")) == (0, 0, 0):
                 return last
             if time.monotonic() - shown > 10:
                 say(f"draining: {json.dumps(last)}")
