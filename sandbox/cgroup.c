@@ -72,6 +72,8 @@ int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t mem
     const struct cgroup_backend *backend = root->backend;
     for (size_t i = 0; backend->trees[i]; i++) {
         bool own = i < backend->job_dirs;
+        if (root->dirs[i] < 0)
+            continue; /* the same hierarchy as one before */
         if (own && mkdirat(root->dirs[i], name, 0755) != 0)
             return err_sys(err, ERR_SYSTEM, "make a control group for a job (%s)",
                            backend->trees[i]);
@@ -101,6 +103,16 @@ int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct e
         group->dirs[i] = -1;
     }
     return 1;
+}
+
+void cgroup_close(struct cgroup *group)
+{
+    cleanup_fd(&group->oom_fd);
+    group->oom_fd = -1;
+    for (size_t i = 0; i < CGROUP_DIRS; i++) {
+        cleanup_fd(&group->dirs[i]);
+        group->dirs[i] = -1;
+    }
 }
 
 int cgroup_join(const struct cgroup *group)

@@ -57,6 +57,7 @@ int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t mem
 /* 1 = removed, 0 = still busy (call again later), -1 = error. Closes what it can only once removed.
  */
 int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err) MUST_CHECK;
+void cgroup_close(struct cgroup *group); /* every descriptor, whether it could be removed or not */
 /* For the payload, after its fork: joins all groups. 0 or -1 with errno. Async-signal-safe. */
 int cgroup_join(const struct cgroup *group) MUST_CHECK;
 

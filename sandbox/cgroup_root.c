@@ -167,6 +167,17 @@ static int claim(struct cgroup_root *root, int tree, struct err *err)
                    CGROUP_INSTANCES);
 }
 
+/* Whether tree i's parent group is one that an earlier tree has already. */
+static bool same_as_before(const struct cgroup_root *root, size_t i)
+{
+    struct stat mine, other;
+    for (size_t k = 0; k < i; k++)
+        if (fstat(root->dirs[i], &mine) == 0 && fstat(root->dirs[k], &other) == 0 &&
+            mine.st_dev == other.st_dev && mine.st_ino == other.st_ino)
+            return true;
+    return false;
+}
+
 int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err)
 {
     AUTO_FD int first = tree_open(root, 0, err);
@@ -186,6 +197,10 @@ int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err)
         root->dirs[i] = open_dir(tree, name);
         if (root->dirs[i] < 0)
             return err_sys(err, ERR_SYSTEM, "open control group %s", name);
+        /* cpu and cpuacct are usually one hierarchy: joining the parent there would leave the job's
+         * own group again. */
+        if (i >= root->backend->job_dirs && same_as_before(root, i))
+            close(take_fd(&root->dirs[i]));
     }
     /* v2 hands controllers down level by level; v1 has no such file. */
     if (root->backend == &cgroup_v2)

@@ -54,6 +54,8 @@ static void set_limits(const struct limits *limits)
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_MEMLOCK, 0);
     set_limit(RLIMIT_MSGQUEUE, 0);
+    set_limit(RLIMIT_NICE, 0);
+    set_limit(RLIMIT_RTPRIO, 0);
 }
 
 static void drop_identity(const struct child_spec *spec)
@@ -114,7 +116,7 @@ static void run_steps(const struct toolchain_phase *commands)
         bool last = !commands->steps[i + 1];
         pid_t pid = last ? 0 : fork();
         if (pid < 0)
-            _exit(124);
+            child_fail(SYNC, "start a step"); /* the limits allow it: the host's fault */
         if (pid == 0) {
             execve(argv[0], argv, env);
             no_exec();

@@ -16,6 +16,7 @@
 #define FILES_MAX 16384 /* not less than the inodes of any compile's /tmp: nobody can pass it */
 #define DEPTH_MAX 64
 #define SLACK_BYTES (1 << 20)
+#define PAGE_BYTES 4096
 
 struct walk {
     uint64_t bytes_left;
@@ -30,12 +31,20 @@ static int open_beneath(int dir, const char *name, uint64_t flags)
     return (int)syscall(SYS_openat2, dir, name, &how, sizeof how);
 }
 
+/* Whose doing it is that something cannot be opened: the host's when it is short of something. */
+static int unusable(const char *text, struct err *err)
+{
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+        return err_sys(err, ERR_SYSTEM, "open the compiler's output");
+    return err_set(err, ERR_INVALID, "%s", text);
+}
+
 static int take_file(int from_dir, int to_dir, const char *name, struct walk *walk, struct err *err)
 {
     struct stat st;
     AUTO_FD int file = open_beneath(from_dir, name, O_RDONLY);
     if (file < 0)
-        return err_set(err, ERR_INVALID, "the compiler left no usable output");
+        return unusable("the compiler left no usable output", err);
     if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID, "the compiler's output is no regular file");
     if (walk->files_left-- == 0)
@@ -67,9 +76,11 @@ static int take_directory(int from_dir, int to_dir, int depth, struct walk *walk
         }
         AUTO_FD int from = open_beneath(from_dir, name, O_RDONLY | O_DIRECTORY);
         AUTO_FD int to = -1;
-        if (walk->files_left-- == 0 || from < 0 || mkdirat(to_dir, name, 0755) != 0 ||
+        if (walk->files_left-- == 0)
+            result = err_set(err, ERR_TOO_LARGE, "the compiler left over %d files", FILES_MAX);
+        else if (from < 0 || mkdirat(to_dir, name, 0755) != 0 ||
             (to = open_beneath(to_dir, name, O_RDONLY | O_DIRECTORY)) < 0)
-            result = err_set(err, ERR_INVALID, "a directory of the compiler's output is unusable");
+            result = unusable("a directory of the compiler's output is unusable", err);
         else
             result = take_directory(from, to, depth + 1, walk, err);
     }
@@ -77,25 +88,42 @@ static int take_directory(int from_dir, int to_dir, int depth, struct walk *walk
     return result;
 }
 
-int harvest(int tmp_mount, const char *name, bool directory, uint64_t max_bytes, struct err *err)
+/* Takes the output into box. ERR_INVALID and ERR_TOO_LARGE are the compiled program's doing. */
+static int take(int tmp_mount, int box, const struct harvest *what, struct err *err)
 {
-    struct walk walk = {max_bytes, FILES_MAX};
-    AUTO_FD int box = mounts_tmpfs(max_bytes + SLACK_BYTES, FILES_MAX + 16, 0755, err);
+    struct walk walk = {what->max_bytes, FILES_MAX};
+    if (!what->directory)
+        return take_file(tmp_mount, box, what->name, &walk, err);
+    AUTO_FD int from = open_beneath(tmp_mount, what->name, O_RDONLY | O_DIRECTORY);
+    AUTO_FD int to = -1;
+    if (mkdirat(box, what->name, 0755) != 0 ||
+        (to = open_beneath(box, what->name, O_RDONLY | O_DIRECTORY)) < 0)
+        return err_sys(err, ERR_SYSTEM, "make the program's directory");
+    /* None at all is what javac leaves of an empty source. */
+    return from < 0 ? 0 : take_directory(from, to, 0, &walk, err);
+}
+
+/* Room for every file that can be taken, each rounded up to pages: the copy never runs out. */
+static int new_box(const struct harvest *what, struct err *err)
+{
+    return mounts_tmpfs(what->max_bytes + FILES_MAX * PAGE_BYTES + SLACK_BYTES, FILES_MAX + 16,
+                        0755, err);
+}
+
+int harvest(int tmp_mount, const struct harvest *what, struct err *refused, struct err *err)
+{
+    *refused = (struct err){.code = ERR_NONE};
+    AUTO_FD int box = new_box(what, err);
     if (box < 0)
         return -1;
-    int result;
-    if (directory) {
-        AUTO_FD int from = open_beneath(tmp_mount, name, O_RDONLY | O_DIRECTORY);
-        AUTO_FD int to = -1;
-        if (mkdirat(box, name, 0755) != 0 ||
-            (to = open_beneath(box, name, O_RDONLY | O_DIRECTORY)) < 0)
-            return err_sys(err, ERR_SYSTEM, "make the program's directory");
-        /* None at all is what javac leaves of an empty source. */
-        result = from < 0 ? 0 : take_directory(from, to, 0, &walk, err);
-    } else {
-        result = take_file(tmp_mount, box, name, &walk, err);
+    if (take(tmp_mount, box, what, err) != 0) {
+        if (err->code != ERR_INVALID && err->code != ERR_TOO_LARGE)
+            return -1;
+        *refused = *err;
+        close(take_fd(&box));
+        box = new_box(what, err); /* all or nothing */
     }
-    if (result != 0 || mounts_seal(box, true, err) != 0)
+    if (box < 0 || mounts_seal(box, true, err) != 0)
         return -1;
     return take_fd(&box);
 }

@@ -3,6 +3,7 @@
 #include "lib/log/log.h"
 #include "sandbox/mounts.h"
 #include "sandbox/readback.h"
+#include "sandbox/server.h"
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define DESCRIPTORS_OWN 128 /* the launcher's, its clients', and a deep harvest */
+/* A running job takes about 25; a queued or reporting one, of which every client may have as many
+ * as there are slots, takes 2. */
+#define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS)
 
 void host_root_path(const struct host *host, enum language language, bool compile, char *out,
                     size_t size)
@@ -48,14 +54,23 @@ static int make_roots(const struct host *host, struct err *err)
     return 0;
 }
 
-/* Every job takes about twenty descriptors. */
-static void raise_descriptors(void)
+/* Refuses to start with fewer descriptors than jobs can need: a listener that cannot accept stays
+ * readable, and the loop would spin. */
+static int raise_descriptors(uint32_t slots, struct err *err)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    uint64_t needed = DESCRIPTORS_OWN + (uint64_t)slots * DESCRIPTORS_SLOT;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_sys(err, ERR_SYSTEM, "limit of open descriptors");
+    limit.rlim_cur = limit.rlim_max;
+    if (limit.rlim_max < needed)
+        return err_set(err, ERR_CONFIG,
+                       "%u slots need %llu descriptors and the limit is %llu: raise it (ulimit -n, "
+                       "systemd LimitNOFILE) or use fewer slots",
+                       slots, (unsigned long long)needed, (unsigned long long)limit.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_sys(err, ERR_SYSTEM, "raise the limit of open descriptors");
+    return 0;
 }
 
 static unsigned count_cores(void)
@@ -75,10 +90,12 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
     umask(022);
     signal(SIGPIPE, SIG_IGN);
-    raise_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* outputs are files: a limit on them is an error, not the end */
     host->cores = count_cores();
     if (host->config.slots == 0)
         host->config.slots = host->cores;
+    if (raise_descriptors(host->config.slots, err) != 0)
+        return -1;
     readback_namespaces(getpid(), host->own_ns);
     host->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (host->null_fd < 0)

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 
 #define SLACK_BYTES (64 * 1024) /* a tmpfs rounds up to pages and has its own root */
+/* Of code or stdin. Copying stops the loop for all jobs, and the copy is the launcher's memory. */
+#define INPUT_BYTES_MAX (UINT64_C(64) << 20)
 
 static void give_up(struct job *job, const char *text)
 {
@@ -32,6 +34,9 @@ static int memfd_size(int fd, uint64_t *out, struct err *err)
     if (fstat(fd, &st) != 0)
         return err_sys(err, ERR_SYSTEM, "size of a job's memfd");
     *out = (uint64_t)st.st_size;
+    if (*out > INPUT_BYTES_MAX)
+        return err_set(err, ERR_INVALID, "a job's code or stdin is over %llu bytes",
+                       (unsigned long long)INPUT_BYTES_MAX);
     return 0;
 }
 
@@ -59,7 +64,8 @@ static int open_files(struct job *job, struct err *err)
     job->source_mount = mount_with(job->code, language_source(job->request.language), 0444, err);
     if (job->source_mount < 0)
         return -1;
-    job->input_mount = mount_with(job->input, "stdin", 0400, err);
+    /* Readable for the job: programs open /dev/stdin, which is a permission check of its own. */
+    job->input_mount = mount_with(job->input, "stdin", 0444, err);
     return job->input_mount >= 0 ? 0 : -1;
 }
 
@@ -94,8 +100,9 @@ static void start_phase(struct job *job, bool compile)
 static void finish(struct job *job)
 {
     phase_release(&job->phase);
-    if (job->cancelled && job->ev.setup_ok && !job->phase.pe->ran)
-        return give_up(job, "cancelled before the program began");
+    struct phase_evidence *pe = job->phase.pe;
+    if (job->cancelled && (!pe->ran || (job->compiling && verdict_phase_passed(pe))))
+        pe->actions |= ACTION_KILL_CANCEL; /* no phase was there to be killed */
     job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
     job->done(job);
 }
@@ -104,13 +111,17 @@ static void finish(struct job *job)
  */
 static void carry_over(struct job *job)
 {
-    struct err err;
+    struct err refused, err;
     const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
-    job->box_mount = harvest(job->phase.tmp_mount, toolchain->output,
-                             toolchain->output_is_directory, job->request.compile.file_bytes, &err);
+    struct harvest what = {.name = toolchain->output,
+                           .directory = toolchain->output_is_directory,
+                           .max_bytes = job->request.compile.file_bytes};
+    job->box_mount = harvest(job->phase.tmp_mount, &what, &refused, &err);
     phase_release(&job->phase);
     if (job->box_mount < 0)
         return give_up(job, err.message);
+    if (refused.code != ERR_NONE)
+        phase_note(&job->ev, "%s", refused.message);
     if (ftruncate(job->files[PIPE_ERR], 0) != 0 || lseek(job->files[PIPE_ERR], 0, SEEK_SET) != 0)
         return give_up(job, "the compiler's output could not be put aside");
     start_phase(job, false);
@@ -153,12 +164,31 @@ void job_cancel(struct job *job)
     phase_kill(&job->phase, ACTION_KILL_CANCEL);
 }
 
-void job_release(struct job *job)
+void job_never_ran(struct job *job)
 {
-    int *fds[] = {&job->code,        &job->input,        &job->files[0], &job->files[1],
-                  &job->input_mount, &job->source_mount, &job->box_mount};
-    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+    job->cancelled = true;
+    job->ev.setup_ok = true; /* no set-up failed */
+    job->ev.run.actions = ACTION_KILL_CANCEL;
+    job->ev.started_wall_ns = job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
+}
+
+static void close_all(int *const *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         cleanup_fd(fds[i]);
         *fds[i] = -1;
     }
+}
+
+void job_release_inputs(struct job *job)
+{
+    int *fds[] = {&job->code, &job->input, &job->input_mount, &job->source_mount, &job->box_mount};
+    close_all(fds, COUNT_OF(fds));
+}
+
+void job_release(struct job *job)
+{
+    int *fds[] = {&job->files[0], &job->files[1]};
+    job_release_inputs(job);
+    close_all(fds, COUNT_OF(fds));
 }

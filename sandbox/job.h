@@ -23,4 +23,7 @@ struct job {
 void job_start(struct job *job);
 /* Ends it early; `done` follows (possibly from within). */
 void job_cancel(struct job *job);
-void job_release(struct job *job); /* closes everything; after done */
+/* Cancelled while it was queued: evidence of a job that did nothing. */
+void job_never_ran(struct job *job);
+void job_release_inputs(struct job *job); /* all but the outputs; after done */
+void job_release(struct job *job);        /* closes everything; after done */

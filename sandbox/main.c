@@ -30,7 +30,10 @@ static void on_signal(struct watch *watch, uint32_t events)
 {
     (void)events;
     struct loop *loop = watch->owner;
-    loop->stop = true;
+    struct signalfd_siginfo info;
+    /* Taken, else it would also end the wait for the last jobs; a second signal may. */
+    if (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info)
+        loop->stop = true;
 }
 
 static int find_id(const char *text, bool group, uint32_t *out, struct err *err)
@@ -79,7 +82,6 @@ static int set_layer(const char *text, struct host_config *config, struct err *e
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         if (strcmp(text, layers[i].name) == 0) {
             config->layers_off |= layers[i].bit;
-            config->permissive = true;
             return 0;
         }
     return err_set(err, ERR_CONFIG, "--disable-layer: no layer %s", text);
@@ -156,7 +158,8 @@ static int serve(struct host *host, int listen_fd, struct err *err)
               kv("slots", host->config.slots), kv("cgroups", host->cgroups.backend->name),
               kv("instance", host->cgroups.instance), kv("permissive", host->config.permissive));
     int result = loop_run(&host->loop, err);
-    server_close(&server);
+    if (result == 0)
+        result = server_close(&server, err);
     log_event(LOG_INFO, "stopped", kv("phases", host->serial));
     return result;
 }

@@ -51,6 +51,9 @@ static int open_channels(struct phase *phase, struct far_ends *far, struct err *
         far->pipes[i] = ends[1];
         if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
             return err_sys(err, ERR_SYSTEM, "make a pipe non-blocking");
+        /* The job's own, so that it can open /dev/stdout and /dev/stderr by name. */
+        if (fchown(ends[1], phase->spec.uid, phase->spec.uid) != 0)
+            return err_sys(err, ERR_SYSTEM, "hand a pipe to its job");
     }
     phase->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     return phase->timer_fd >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "timerfd_create");
@@ -126,11 +129,11 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->tmp_mount = -1;
     phase->go_ns = phase->ended_ns = phase->kill_by_ns = 0;
     phase->remove_tries = 0;
-    phase->active = phase->collected = false;
+    phase->active = phase->collected = phase->output_lost = false;
     phase->probe = start->probe;
-    phase->own_binary = !start->compile && toolchain->has_compile;
     phase->began_ns = loop_now_ns();
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
+    phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
     host_root_path(host, start->language, start->compile, phase->root, sizeof phase->root);
     phase->spec = (struct child_spec){.root = phase->root,
                                       .stdin_fd = start->stdin_fd,
@@ -210,6 +213,7 @@ int phase_start(struct phase *phase, const struct phase_start *start, struct err
         close_all(phase);
         if (cgroup_remove(&phase->host->cgroups, &phase->group, NULL) != 1)
             phase_note(phase->ev, "a control group could not be removed");
+        cgroup_close(&phase->group);
         if (phase->spec.uid)
             host_uid_put(phase->host, phase->spec.uid);
     }
@@ -238,6 +242,8 @@ static void collect(struct phase *phase)
         pe->reported = false; /* without the group's numbers there is no verdict */
         usage = (struct cgroup_usage){0};
     }
+    if (phase->output_lost)
+        pe->reported = false; /* nor without its output */
     pe->cpu_ns = usage.cpu_ns;
     pe->memory_peak_bytes = usage.memory_peak_bytes;
     pe->oom_kills = usage.oom_kills;
@@ -259,6 +265,7 @@ void phase_finish(struct phase *phase)
         collect(phase);
     if (phase->host->cgroups.backend->empty(&phase->group, &empty, &err) != 0)
         phase_note(phase->ev, "%s", err.message);
+    loop_remove(&phase->host->loop, &phase->oom); /* removing closes its descriptor */
     int removed = empty ? cgroup_remove(&phase->host->cgroups, &phase->group, &err) : 0;
     if (removed == 0 && phase->remove_tries++ < REMOVE_TRIES &&
         loop_timer(phase->timer_fd, loop_now_ns() + REMOVE_NS, &err) == 0)
@@ -267,6 +274,10 @@ void phase_finish(struct phase *phase)
     phase->pe->survivors = empty ? 0 : 1;
     if (removed < 0)
         phase_note(phase->ev, "%s", err.message);
+    else if (removed == 0)
+        phase_note(phase->ev, "control group %s stays: it was still busy after %d tries",
+                   phase->group.name, REMOVE_TRIES);
+    cgroup_close(&phase->group);
     if (empty)
         host_uid_put(phase->host, phase->spec.uid); /* else nobody may ever get it again */
     phase->ev->teardown_ns += (uint64_t)(phase->ended_ns ? loop_now_ns() - phase->ended_ns : 0);

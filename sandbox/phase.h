@@ -38,6 +38,7 @@ struct phase {
     unsigned remove_tries;
     bool probe; /* a trial: end as soon as the isolation was read back */
     bool active, collected;
+    bool output_lost; /* the host could not keep what the program wrote */
 };
 
 struct phase_start {

@@ -51,7 +51,8 @@ void phase_fail(struct phase *phase, const char *format, ...)
 
 void phase_kill(struct phase *phase, enum judge_action action)
 {
-    if (!phase->active || phase->collected)
+    /* After the report the program has ended by itself: nothing was done to it any more. */
+    if (!phase->active || phase->collected || phase->ended_ns)
         return;
     phase->pe->actions |= action;
     if (phase->kill_by_ns)
@@ -84,11 +85,18 @@ void phase_on_timer(struct watch *watch, uint32_t events)
     struct err err;
     if (read(phase->timer_fd, &expirations, sizeof expirations) < 0)
         return;
+    /* A report that came before this moment counts, however late the launcher gets to it. */
+    if (!phase->collected)
+        phase_messages(phase);
     int64_t now = loop_now_ns();
     if (phase->collected) {
         phase_finish(phase);
+    } else if (phase->ended_ns && !phase->kill_by_ns) {
+        phase->kill_by_ns = now + KILL_NS; /* the init is about to exit: only it is waited for */
+        if (loop_timer(phase->timer_fd, phase->kill_by_ns, &err) != 0)
+            kill_init(phase);
     } else if (phase->kill_by_ns) {
-        kill_init(phase); /* it did not report in time: no report, no verdict */
+        kill_init(phase); /* it did not report or not exit in time */
     } else if (!phase->go_ns) {
         phase_fail(phase, "the sandbox was not ready in time");
     } else if (now - phase->go_ns >= (int64_t)limits->wall_ms * 1000000) {
@@ -146,10 +154,11 @@ static ssize_t keep(struct phase *phase, struct phase_output *output)
     for (size_t done = 0; done < kept;) {
         ssize_t n = write(output->file, bytes + done, kept - done);
         if (n <= 0) {
-            phase_note(phase->ev, "%s could not be kept: %s",
-                       output->bytes == &phase->pe->stdout_bytes ? "stdout" : "stderr",
-                       strerrordesc_np(errno));
-            *output->cut = true;
+            if (!phase->output_lost)
+                phase_note(phase->ev, "%s could not be kept: %s",
+                           output->bytes == &phase->pe->stdout_bytes ? "stdout" : "stderr",
+                           strerrordesc_np(errno));
+            phase->output_lost = true;
             break;
         }
         done += (size_t)n;

@@ -3,7 +3,6 @@
 #include "lib/base/strict.h"
 #include "lib/log/log.h"
 #include "sandbox/server_impl.h"
-#include <stdio.h>
 #include <sys/socket.h>
 
 struct place *place_find(struct server *server, const struct client *client, const struct uuid *id)
@@ -30,7 +29,7 @@ static void log_outcome(const struct place *place)
 {
     const struct evidence *ev = &place->job.ev;
     const struct uuid *id = &place->job.request.id;
-    if (!ev->setup_ok && !place->job.cancelled && place->state != PLACE_QUEUED)
+    if (!ev->setup_ok && !place->job.cancelled)
         log_event(LOG_ERROR, "job_setup_failed", kv_uuid("id", id),
                   kv("language", language_name(place->job.request.language)),
                   kv("why", ev->setup_error));
@@ -45,9 +44,12 @@ static int send_report(struct place *place)
     struct err err;
     BUF_AUTO struct buf text;
     buf_init(&text, BOX_MESSAGE_BYTES);
-    int sent = -1;
+    int sent = -1, files[PIPE_COUNT];
+    /* A job that never began has no outputs: nothing can be read from these. */
+    for (int i = 0; i < PIPE_COUNT; i++)
+        files[i] = job->files[i] >= 0 ? job->files[i] : job->host->null_fd;
     if (wire_encode_report(&job->request.id, &job->ev, &text, &err) == 0)
-        sent = wire_send(place->client->watch.fd, buf_span(&text), job->files, PIPE_COUNT, &err);
+        sent = wire_send(place->client->watch.fd, buf_span(&text), files, PIPE_COUNT, &err);
     if (sent < 0)
         log_event(LOG_WARN, "report_lost", kv_err(&err));
     return sent;
@@ -84,9 +86,13 @@ static void on_job_done(struct job *job)
     if (place->state == PLACE_RUNNING)
         server->running--;
     log_outcome(place);
+    job_release_inputs(&place->job);
     place->state = PLACE_REPORTING;
     report(place);
-    server_schedule(server);
+    if (server->closing)
+        server->host->loop.stop = server->running == 0;
+    else
+        server_schedule(server);
 }
 
 void client_flush(struct client *client)
@@ -123,6 +129,10 @@ void place_add(struct server *server, struct client *client, const struct box_jo
 
 void server_schedule(struct server *server)
 {
+    /* A job that cannot start is done at once and schedules in turn: not one frame a job. */
+    if (server->scheduling)
+        return;
+    server->scheduling = true;
     while (server->running < server->host->config.slots) {
         struct place *next = NULL;
         for (uint32_t i = 0; i < server->place_count; i++) {
@@ -131,11 +141,12 @@ void server_schedule(struct server *server)
                 next = place;
         }
         if (!next)
-            return;
+            break;
         next->state = PLACE_RUNNING;
         server->running++;
         job_start(&next->job);
     }
+    server->scheduling = false;
 }
 
 void place_cancel(struct place *place)
@@ -143,8 +154,7 @@ void place_cancel(struct place *place)
     if (place->state == PLACE_RUNNING) {
         job_cancel(&place->job);
     } else if (place->state == PLACE_QUEUED) {
-        snprintf(place->job.ev.setup_error, sizeof place->job.ev.setup_error,
-                 "cancelled before the program began");
+        job_never_ran(&place->job);
         on_job_done(&place->job);
     }
 }

@@ -174,12 +174,16 @@ int server_open(struct server *server, struct host *host, int listen_fd, struct 
     return loop_add(&host->loop, &server->listener, listen_fd, EPOLLIN, err);
 }
 
-void server_close(struct server *server)
+int server_close(struct server *server, struct err *err)
 {
+    server->closing = true;
     loop_remove(&server->host->loop, &server->listener);
     for (size_t i = 0; i < SERVER_CLIENTS; i++)
         if (server->clients[i].server)
             drop_client(&server->clients[i], LOG_INFO, "the launcher stops");
+    server->host->loop.stop = server->running == 0;
+    int result = loop_run(&server->host->loop, err);
     free(server->places);
     server->places = NULL;
+    return result;
 }

@@ -30,11 +30,13 @@ struct server {
     struct place *places;
     uint32_t place_count, running;
     uint64_t arrivals;
+    bool scheduling, closing;
     char buffer[BOX_MESSAGE_BYTES];
 };
 
 int server_open(struct server *server, struct host *host, int listen_fd,
                 struct err *err) MUST_CHECK;
-void server_close(struct server *server); /* kills and forgets everything */
+/* Kills all jobs and waits for their ends, which are bounded; then nothing of them is left. */
+int server_close(struct server *server, struct err *err) MUST_CHECK;
 /* Binds the socket, replacing one nobody listens on. */
 int server_listen(const struct host_config *config, struct err *err) MUST_CHECK;

@@ -124,7 +124,7 @@ const char *judge_action_name(enum judge_action action)
 
 const struct phase_evidence *evidence_phase(const struct evidence *ev)
 {
-    return ev->run.ran ? &ev->run : &ev->compile;
+    return ev->run.ran || ev->run.actions != 0 ? &ev->run : &ev->compile;
 }
 
 /* ---- encoder ---- */
@@ -202,12 +202,12 @@ static size_t events_kept(const struct phase_evidence *phase)
 
 static void put_phase(struct buf *out, const char *key, const struct phase_evidence *phase)
 {
-    buf_printf(out, ",\"%s\":", key);
-    if (!phase->ran) {
-        buf_puts(out, "null");
+    /* One that never ran: nothing, or the list of what the judge did to it before. */
+    if (!phase->ran && phase->actions != 0)
+        return put_bits(out, key, action_names, COUNT_OF(action_names), phase->actions);
+    buf_printf(out, ",\"%s\":%s", key, phase->ran ? "{" : "null");
+    if (!phase->ran)
         return;
-    }
-    buf_puts(out, "{");
     put_members(out, phase_members, COUNT_OF(phase_members), phase);
     put_bits(out, "actions", action_names, COUNT_OF(action_names), phase->actions);
     buf_puts(out, ",\"limits\":{");
@@ -405,6 +405,8 @@ static int get_phase(const cJSON *root, const char *key, struct phase_evidence *
         return wrong(err, key, "missing");
     if (cJSON_IsNull(object))
         return 0;
+    if (cJSON_GetArraySize(object) > 0 && cJSON_IsArray(object))
+        return get_bits(root, key, action_names, COUNT_OF(action_names), &phase->actions, err);
     phase->ran = true;
     if (get_members(object, key, phase_members, COUNT_OF(phase_members), 3, phase, err) != 0 ||
         get_bits(object, "actions", action_names, COUNT_OF(action_names), &phase->actions, err) !=

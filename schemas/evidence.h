@@ -44,7 +44,7 @@ struct phase_evidence {
     int exit_code;
     bool signaled;       /* signal counts */
     int signal;
-    uint32_t actions;    /* enum judge_action bits, in the order of the rules */
+    uint32_t actions;    /* enum judge_action bits, in the order of the rules; also with !ran */
     struct limits limits; /* as read back from the kernel, not as asked for */
     uint64_t cpu_ns, wall_ns;
     uint64_t memory_peak_bytes, rss_max_bytes, oom_events, oom_kills;
@@ -73,7 +73,7 @@ struct evidence {
     char collection_errors[8][80]; /* "" = unused */
 };
 
-/* The phase the verdict speaks of: run if it ran, else compile. */
+/* The phase the verdict speaks of: run if it ran or was killed before it could, else compile. */
 const struct phase_evidence *evidence_phase(const struct evidence *ev);
 /* JSON, as the launcher sends and the verdict record keeps it. */
 int evidence_encode(const struct evidence *ev, struct buf *out, struct err *err) MUST_CHECK;

@@ -105,19 +105,21 @@ bool verdict_phase_passed(const struct phase_evidence *phase)
            phase->exited && phase->exit_code == 0;
 }
 
-/* Rules of the table's first row, and cancelling: the program is not the cause. */
+/* Cancelling, and the rules of the table's second row: the program is not the cause. */
 static bool decide_internal(const struct evidence *ev, const struct phase_evidence *phase,
                             enum cause *cause)
 {
-    if (!ev->setup_ok)
+    bool cancelled = ((ev->compile.actions | ev->run.actions) & ACTION_KILL_CANCEL) != 0;
+    bool leftover = left_something(&ev->compile) || left_something(&ev->run);
+    if (cancelled && !leftover)
+        *cause = CAUSE_ie_cancelled; /* first: what never began has neither set-up nor evidence */
+    else if (!ev->setup_ok)
         *cause = CAUSE_ie_setup_failure;
     else if (!phase->ran || evidence_missing(phase) ||
              (phase == &ev->compile && verdict_phase_passed(phase)))
         *cause = CAUSE_ie_missing_evidence;
-    else if (left_something(&ev->compile) || left_something(&ev->run))
+    else if (leftover)
         *cause = CAUSE_ie_cleanup_failure;
-    else if ((phase->actions & ACTION_KILL_CANCEL) != 0)
-        *cause = CAUSE_ie_cancelled;
     else
         return false;
     return true;
@@ -188,12 +190,12 @@ struct decision verdict_decide(const struct evidence *ev, enum taxonomy taxonomy
         cause = decide_end(phase, phase == &ev->compile);
 
     struct decision out = {.verdict = verdict_of(cause, taxonomy),
-                          .cause = cause,
-                          .has_exit_code = phase->exited,
-                          .has_signal = phase->signaled,
-                          .exit_code = phase->exited ? phase->exit_code : 0,
-                          .signal = phase->signaled ? phase->signal : 0,
-                          .integrity = integrity_of(ev, phase)};
+                           .cause = cause,
+                           .has_exit_code = phase->exited,
+                           .has_signal = phase->signaled,
+                           .exit_code = phase->exited ? phase->exit_code : 0,
+                           .signal = phase->signaled ? phase->signal : 0,
+                           .integrity = integrity_of(ev, phase)};
     if (cause == CAUSE_seccomp_violation) {
         out.has_exit_code = true;
         out.exit_code = EXIT_SIGSYS;

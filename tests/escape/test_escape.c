@@ -34,7 +34,8 @@
 
 struct attempt {
     const char *name;
-    const char *layers[3]; /* off in the second run; all NULL = cannot be left off alone or without harm to the host */
+    const char *layers[3]; /* off in the second run; all NULL = cannot be left off alone or without
+                              harm to the host */
     const char *code;
 };
 
@@ -150,8 +151,8 @@ static void test_layer_off(void **state)
 {
     const struct attempt *attempt = *state;
     struct box_fixture weak;
-    const char *extra[10] = {NULL};
-    size_t count = 0;
+    const char *extra[10] = {"--permissive"};
+    size_t count = 1;
     for (size_t i = 0; i < 3 && attempt->layers[i]; i++) {
         extra[count++] = "--disable-layer";
         extra[count++] = attempt->layers[i];
@@ -161,6 +162,45 @@ static void test_layer_off(void **state)
     box_fixture_stop(&weak); /* before anything can fail: a launcher must not outlive the test */
     if (!out)
         fail_msg("fails although its layer is off: it proves nothing");
+}
+
+/* A required layer is off: no start without --permissive, and the message names control and
+ * remedy. With it, every verdict's evidence says so. */
+static void test_start_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *layer, *text;
+        enum control control;
+    } rows[] = {
+        {"network", "network_namespace is not in force: use a kernel", CONTROL_network_namespace},
+        {"seccomp", "seccomp_filter is not in force: use a kernel with CONFIG_SECCOMP_FILTER",
+         CONTROL_seccomp_filter},
+        {"memory", "memory_limit is not in force: mount the memory", CONTROL_memory_limit},
+        {"readonly", "readonly_root is not in force: run the launcher as root",
+         CONTROL_readonly_root},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[4096];
+        const char *extra[] = {"--disable-layer", rows[i].layer, NULL};
+        int status = box_fixture_check(&fixture, extra, text, sizeof text);
+        assert_int_equal(status, 1);
+        if (!strstr(text, rows[i].text) || !strstr(text, "--permissive runs without it"))
+            fail_msg("%s off: %s", rows[i].layer, text);
+        struct box_fixture weak;
+        box_fixture_start(
+            &weak, (const char *const[]){"--permissive", "--disable-layer", rows[i].layer, NULL});
+        struct box_report report;
+        struct box_job job = box_fixture_job(LANGUAGE_c, "int main(void) { return 0; }\n");
+        box_fixture_run(&weak, &job, &report);
+        bool marked = report.evidence.permissive && weak.info.permissive &&
+                      (report.evidence.controls_missing & (1u << rows[i].control)) != 0 &&
+                      (report.evidence.controls_applied & (1u << rows[i].control)) == 0;
+        box_report_done(&report);
+        box_fixture_stop(&weak);
+        if (!marked)
+            fail_msg("%s off: the evidence does not say so", rows[i].layer);
+    }
 }
 
 static int canary_socket = -1, canary_segment = -1;
@@ -200,7 +240,7 @@ static int stop(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[2 * COUNT_OF(attempts)];
+    struct CMUnitTest tests[2 * COUNT_OF(attempts) + 1];
     static char names[COUNT_OF(attempts)][64];
     size_t count = 0;
     for (size_t i = 0; i < COUNT_OF(attempts); i++) {
@@ -212,5 +252,6 @@ int main(void)
             tests[count++] = (struct CMUnitTest){
                 .name = names[i], .test_func = test_layer_off, .initial_state = attempt};
     }
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_start_refused);
     return _cmocka_run_group_tests("escape", tests, count, start, stop);
 }

@@ -8,3 +8,5 @@ endfunction()
 
 rustbox_box_test(box_bombs)
 rustbox_box_test(box_service)
+rustbox_box_test(box_hostile)
+rustbox_test(test_box_harvest LABEL integration test_box_harvest.c LINK rb_launcher)

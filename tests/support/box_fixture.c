@@ -79,6 +79,34 @@ void box_fixture_restart(struct box_fixture *fixture, const char *const *extra)
     connect_launcher(fixture);
 }
 
+int box_fixture_check(const struct box_fixture *fixture, const char *const *extra, char *text,
+                      size_t size)
+{
+    static char program[] = RUSTBOX_BIN_DIR "/rustbox-box";
+    const char *argv[ARGS_MAX] = {program, "--check", "--state-dir", fixture->state};
+    for (size_t argc = 4; extra && *extra; extra++) {
+        assert_true(argc + 1 < ARGS_MAX);
+        argv[argc++] = *extra;
+    }
+    int pipes[2], status = 0;
+    pid_t pid = -1;
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, pipes[1], 2);
+    assert_int_equal(posix_spawn(&pid, program, &actions, NULL, (char *const *)argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(pipes[1]);
+    size_t used = 0;
+    for (ssize_t n; (n = read(pipes[0], text + used, size - 1 - used)) > 0;)
+        used += (size_t)n;
+    text[used] = '\0';
+    close(pipes[0]);
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 void box_fixture_stop(struct box_fixture *fixture)
 {
     box_close(fixture->box);
@@ -118,8 +146,10 @@ void box_fixture_next(struct box_fixture *fixture, struct box_report *report)
             fail_msg("no report within 60 s");
         }
         int got = box_next(fixture->box, report, &err);
-        if (got < 0)
+        if (got < 0) {
+            print_log(fixture);
             fail_msg("no report: %s", err.message);
+        }
         if (got == 1)
             return;
     }

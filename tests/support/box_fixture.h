@@ -13,6 +13,9 @@ struct box_fixture {
 /* Starts rustbox-box with extra arguments (NULL-terminated, may be NULL) and connects. Exits the
  * process with 77 when not root; fails the test otherwise. */
 void box_fixture_start(struct box_fixture *fixture, const char *const *extra);
+/* Runs `rustbox-box --check` with extra arguments; its log in text, its exit code (-1 = killed). */
+int box_fixture_check(const struct box_fixture *fixture, const char *const *extra, char *text,
+                      size_t size);
 /* The same launcher directory and socket again, after it died. */
 void box_fixture_restart(struct box_fixture *fixture, const char *const *extra);
 void box_fixture_stop(struct box_fixture *fixture); /* SIGTERM, wait, remove the directory */

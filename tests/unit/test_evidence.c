@@ -34,6 +34,8 @@ static void any_text(struct rnd *rnd, char *out, size_t size)
 static struct phase_evidence any_phase(struct rnd *rnd)
 {
     struct phase_evidence phase = {.ran = any_u64(rnd) % 4 != 0};
+    if (!phase.ran) /* the judge may have acted all the same */
+        phase.actions = (uint32_t)(any_u64(rnd) % (ACTION_KILL_CANCEL << 1));
     if (!phase.ran)
         return phase;
     phase.reported = any_bool(rnd);
@@ -299,6 +301,8 @@ static void strict(void **state)
         {"\"compile\":null", "\"compile\":{}"},
         {"\"compile\":null", "\"compile\":[]"},
         {"\"compile\":null", "\"compile\":false"},
+        {"\"compile\":null", "\"compile\":[\"kill_everything\"]"},
+        {"\"compile\":null", "\"compile\":[\"kill_cancelled\",\"kill_cancelled\"]"},
         {"\"collection_errors\":[]", "\"collection_errors\":[\"\"]"},
         {"\"collection_errors\":[]", "\"collection_errors\":[1]"},
         {"\"collection_errors\":[]", "\"collection_errors\":null"},

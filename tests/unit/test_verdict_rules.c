@@ -186,6 +186,11 @@ static void cancelled(void **state)
     ev = compiling();
     ev.compile.actions = ACTION_KILL_CANCEL;
     expect(&ev, VERDICT_IE, CAUSE_ie_cancelled);
+    /* Before anything ran, also when the kill broke the set-up. */
+    ev = (struct evidence){.setup_ok = true, .run.actions = ACTION_KILL_CANCEL};
+    expect(&ev, VERDICT_IE, CAUSE_ie_cancelled);
+    ev.setup_ok = false;
+    expect(&ev, VERDICT_IE, CAUSE_ie_cancelled);
 }
 
 static void memory(void **state)
