@@ -48,6 +48,19 @@ int cgroup_write(int dir, const char *file, const char *text, struct err *err)
     return 0;
 }
 
+int cgroup_set_u64(int dir, const char *file, uint64_t value, uint64_t *out, struct err *err)
+{
+    char text[32];
+    uint64_t page = 4096; /* limits of memory are rounded down to pages */
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    if (cgroup_write(dir, file, text, err) != 0 || cgroup_read_u64(dir, file, out, err) != 0)
+        return -1;
+    if (*out != value && *out != value / page * page)
+        return err_set(err, ERR_SYSTEM, "%s of a control group is %llu after %llu was set", file,
+                       (unsigned long long)*out, (unsigned long long)value);
+    return 0;
+}
+
 uint64_t cgroup_key(const char *text, const char *key)
 {
     size_t len = strlen(key);

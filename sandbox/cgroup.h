@@ -65,5 +65,8 @@ int cgroup_join(const struct cgroup *group) MUST_CHECK;
 int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err) MUST_CHECK;
 int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err) MUST_CHECK;
 int cgroup_write(int dir, const char *file, const char *text, struct err *err) MUST_CHECK;
+/* Writes a number and reads it back into *out; ERR_SYSTEM when the kernel holds another one. */
+int cgroup_set_u64(int dir, const char *file, uint64_t value, uint64_t *out,
+                   struct err *err) MUST_CHECK;
 /* The number after `key ` in a file of "key value" lines; 0 when the key is missing. */
 uint64_t cgroup_key(const char *text, const char *key);

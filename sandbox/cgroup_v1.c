@@ -43,30 +43,23 @@ static int watch_oom(struct cgroup *group, struct err *err)
     return cgroup_write(group->dirs[DIR_MEMORY], "cgroup.event_control", text, err);
 }
 
-static int set_memory(const struct cgroup *group, uint64_t bytes, struct err *err)
+static int set_memory(struct cgroup *group, uint64_t bytes, struct err *err)
 {
     int dir = group->dirs[DIR_MEMORY];
-    char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
-    if (cgroup_write(dir, "memory.limit_in_bytes", text, err) != 0)
+    uint64_t held;
+    if (cgroup_set_u64(dir, "memory.limit_in_bytes", bytes, &group->memory_bytes, err) != 0)
         return -1;
     /* Without swap accounting the group must not swap at all, else the limit would not bind. */
-    struct err missing;
-    if (cgroup_write(dir, "memory.memsw.limit_in_bytes", text, &missing) == 0)
-        return 0;
-    return cgroup_write(dir, "memory.swappiness", "0", err);
+    if (faccessat(dir, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
+        return cgroup_set_u64(dir, "memory.memsw.limit_in_bytes", bytes, &held, err);
+    return cgroup_set_u64(dir, "memory.swappiness", 0, &held, err);
 }
 
 static int v1_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
                     struct err *err)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)processes);
     if (set_memory(group, memory_bytes, err) != 0 ||
-        cgroup_write(group->dirs[DIR_PIDS], "pids.max", text, err) != 0 ||
-        cgroup_read_u64(group->dirs[DIR_MEMORY], "memory.limit_in_bytes", &group->memory_bytes,
-                        err) != 0 ||
-        cgroup_read_u64(group->dirs[DIR_PIDS], "pids.max", &group->processes, err) != 0)
+        cgroup_set_u64(group->dirs[DIR_PIDS], "pids.max", processes, &group->processes, err) != 0)
         return -1;
     return watch_oom(group, err);
 }

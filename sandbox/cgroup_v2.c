@@ -64,23 +64,15 @@ static int v2_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t proces
                     struct err *err)
 {
     int dir = group->dirs[0];
-    char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)memory_bytes);
-    if (cgroup_write(dir, "memory.max", text, err) != 0 ||
-        cgroup_write(dir, "memory.oom.group", "1", err) != 0)
+    uint64_t held;
+    if (cgroup_set_u64(dir, "memory.max", memory_bytes, &group->memory_bytes, err) != 0 ||
+        cgroup_set_u64(dir, "memory.oom.group", 1, &held, err) != 0)
         return -1;
     /* The file is missing when the kernel has no swap at all: then nothing can be swapped. */
     if (faccessat(dir, "memory.swap.max", F_OK, 0) == 0 &&
-        cgroup_write(dir, "memory.swap.max", "0", err) != 0)
+        cgroup_set_u64(dir, "memory.swap.max", 0, &held, err) != 0)
         return -1;
-    snprintf(text, sizeof text, "%llu", (unsigned long long)processes);
-    uint64_t oom_group = 0;
-    if (cgroup_write(dir, "pids.max", text, err) != 0 ||
-        cgroup_read_u64(dir, "memory.max", &group->memory_bytes, err) != 0 ||
-        cgroup_read_u64(dir, "memory.oom.group", &oom_group, err) != 0 ||
-        cgroup_read_u64(dir, "pids.max", &group->processes, err) != 0)
-        return -1;
-    return oom_group == 1 ? 0 : err_set(err, ERR_SYSTEM, "memory.oom.group did not take effect");
+    return cgroup_set_u64(dir, "pids.max", processes, &group->processes, err);
 }
 
 static int v2_cpu_ns(const struct cgroup *group, uint64_t *out, struct err *err)
