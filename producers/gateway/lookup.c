@@ -151,23 +151,32 @@ static void search_tail(struct lookup *lookup)
     }
 }
 
+static void wait_for_end(struct lookup *lookup, enum topic log)
+{
+    lookup->log = log;
+    lookup->step = STEP_ENDS;
+    list_join(lookup->gw->lookups, lookup);
+}
+
 /* Rule 25, the database away: a verdict of the tail counts, and "pending" is said, only when no
- * verdict can lie below the tail's begin; "pending" only behind the log's end. */
+ * verdict can lie below the tail's begin; "pending" only behind the log's end. A submission that
+ * the tail has not seen yet may have been acknowledged a moment ago: its log's end decides. */
 static void without_database(struct lookup *lookup)
 {
     struct gateway *gw = lookup->gw;
+    bool again = lookup->step == STEP_AGAIN;
     bool complete =
         lookup->known && verdictlog_complete_for(&gw->verdicts, &lookup->id, lookup->submitted_ms);
-    if (!complete) {
+    if (!lookup->known && !again) {
+        wait_for_end(lookup, TOPIC_submissions);
+    } else if (!complete) {
         settle(lookup, LOOKUP_AWAY, NULL);
     } else if (lookup->hit) {
         settle_hit(lookup);
-    } else if (lookup->step == STEP_AGAIN) {
+    } else if (again && lookup->log == TOPIC_verdicts) {
         settle_open(lookup, lookup->language, lookup->created_ns);
     } else {
-        lookup->log = TOPIC_verdicts;
-        lookup->step = STEP_ENDS;
-        list_join(gw->lookups, lookup);
+        wait_for_end(lookup, TOPIC_verdicts);
     }
 }
 
@@ -210,9 +219,7 @@ static void on_row(void *opaque, const struct store_result_row *row, const struc
     } else if (lookup->step == STEP_AGAIN) {
         settle(lookup, LOOKUP_NOTHING, NULL);
     } else {
-        lookup->log = TOPIC_submissions;
-        lookup->step = STEP_ENDS;
-        list_join(lookup->gw->lookups, lookup);
+        wait_for_end(lookup, TOPIC_submissions);
     }
 }
 
