@@ -1,7 +1,12 @@
 /* The runtime on a real broker: an asynchronous stage with little room copies records while the
  * broker is killed, the process is restarted, and records come without pause. Each must arrive at
- * least once. */
+ * least once.
+ *
+ * A killed broker may leave an idempotent handle unusable; a process is then restarted. Here the
+ * handle is opened again, what was not acknowledged is sent again, and a runtime that ended so is
+ * replaced. One such end is made on purpose. */
 #include "consumers/runtime/runtime.h"
+#include "lib/kafka/internal.h"
 #include "lib/log/log.h"
 #include "tests/support/broker.h"
 #include "tests/unit/unit.h"
@@ -9,6 +14,9 @@
 
 #define RECORDS 3000
 #define ROOM 16
+#define RESTARTS_MAX 4
+#define CALL_TIMEOUT_MS 20000
+#define END_TIMEOUT_MS 120000
 
 static struct broker broker;
 static struct err err;
@@ -19,7 +27,14 @@ static struct {
     bool full;
     struct rnd rnd;
 } desk;
-static size_t acked;
+static struct {
+    struct producer *producer;
+    size_t sent, acked, opened;
+    bool is_acked[RECORDS], unusable;
+} source;
+/* Runtimes that ended by themselves: like their processes, not asked to close. */
+static struct runtime *rt, *ended[RESTARTS_MAX];
+static size_t ended_count;
 
 static int open_stage(const struct stage_env *env, void **self, struct err *why)
 {
@@ -93,13 +108,6 @@ static const struct stage stage = {.name = "desk",
                                    .next_due_ms = next_due_ms,
                                    .revoked = revoked};
 
-static void on_ack(void *owner, const struct delivery *delivery)
-{
-    (void)owner;
-    assert_int_equal(delivery->err.code, ERR_NONE);
-    acked++;
-}
-
 static struct bus_config bus(void)
 {
     return (struct bus_config){
@@ -121,21 +129,106 @@ static void make_topics(void)
     assert_ok(bus_topics_create(&with, wants, COUNT_OF(wants), 30000, &err), err);
 }
 
-static struct runtime *open_runtime(void)
+static void open_runtime(void)
 {
     struct runtime_options options = {&stage, config, "desk-1", clock_system, rnd_seeded(1)};
-    struct runtime *rt;
 
+    desk.count = 0;
     assert_ok(runtime_open(&options, &rt, &err), err);
-    return rt;
 }
 
-static void close_runtime(struct runtime *rt)
+static void close_runtime(void)
 {
     runtime_stop(rt);
     while (runtime_turn(rt, 20))
         ;
     runtime_close(rt);
+}
+
+/* A turn of the process, which the supervisor starts anew after a fatal error. */
+static void turn(int timeout_ms)
+{
+    if (runtime_turn(rt, timeout_ms))
+        return;
+    assert_int_equal(runtime_status(rt), 70);
+    assert_true(ended_count < RESTARTS_MAX);
+    ended[ended_count++] = rt;
+    open_runtime();
+}
+
+static void on_ack(void *owner, const struct delivery *delivery)
+{
+    size_t number = (uintptr_t)delivery->opaque;
+
+    (void)owner;
+    if (delivery->err.code == ERR_NONE) {
+        source.acked += !source.is_acked[number];
+        source.is_acked[number] = true;
+    } else if (err_class(delivery->err.code) == ERR_FATAL) {
+        source.unusable = true;
+    } else {
+        fail_msg("record %zu: %s", number, delivery->err.message);
+    }
+}
+
+static void send_number(size_t number)
+{
+    if (source.unusable)
+        return;
+    if (producer_send(source.producer, number % 3 ? "jobs.interactive" : "jobs.batch",
+                      (int32_t)(number / 7 % 24), SPAN_LIT("k"), NULL, 0,
+                      span_of(&number, sizeof number), (void *)(uintptr_t)number, &err) == 0)
+        return;
+    if (err_class(err.code) != ERR_FATAL)
+        fail_msg("record %zu: %s", number, err.message);
+    source.unusable = true;
+}
+
+/* (Re)opens the handle; what it has not acknowledged goes again, in order. */
+static void open_source(void)
+{
+    struct bus_config with = bus();
+
+    assert_true(source.opened++ <= RESTARTS_MAX);
+    producer_close(source.producer);
+    source.unusable = false;
+    assert_ok(producer_open(&with, on_ack, NULL, &source.producer, &err), err);
+    for (size_t i = 0; i < source.sent; i++)
+        if (!source.is_acked[i])
+            send_number(i);
+}
+
+static void poll_source(int timeout_ms)
+{
+    producer_poll(source.producer, timeout_ms);
+    if (source.unusable)
+        open_source();
+}
+
+static void make_source_unusable(void)
+{
+    const char *prefix;
+    const struct bus_reason *reason;
+    rd_kafka_t *rk = producer_handle(source.producer, &prefix, &reason);
+
+    assert_int_equal(
+        rd_kafka_test_fatal_error(rk, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "by test"),
+        0);
+}
+
+/* Everything that was produced to topic is finished and committed. */
+static bool caught_up(const char *topic)
+{
+    int64_t committed[24], ends[24];
+
+    assert_ok(
+        producer_committed(source.producer, "desk", topic, 24, committed, CALL_TIMEOUT_MS, &err),
+        err);
+    assert_ok(producer_end_offsets(source.producer, topic, 24, ends, CALL_TIMEOUT_MS, &err), err);
+    for (int p = 0; p < 24; p++)
+        if (ends[p] > 0 && committed[p] != ends[p])
+            return false;
+    return true;
 }
 
 /* How many of the numbers have come out; read anew from the log. */
@@ -153,7 +246,7 @@ static size_t arrived(void)
     for (int32_t p = 0; p < 24; p++)
         parts[p] = (struct partition_at){"verdicts", p, 0};
     assert_ok(tail_open(&with, parts, 24, &tail, &err), err);
-    while (idle < 15) {
+    while (count < RECORDS && idle < 200) {
         int got = consumer_poll(tail, 100, &rec, &err);
         assert_int_not_equal(got, -1);
         idle = got ? 0 : idle + 1;
@@ -172,51 +265,50 @@ static size_t arrived(void)
 
 static void everything_arrives_although_broker_and_process_end(void **state)
 {
-    struct bus_config with = bus();
-    struct producer *producer;
-    struct runtime *rt;
+    int64_t until_ms;
 
     (void)state;
     make_topics();
     desk.rnd = rnd_seeded(3);
-    rt = open_runtime();
-    assert_ok(producer_open(&with, on_ack, NULL, &producer, &err), err);
+    open_runtime();
+    open_source();
     for (size_t i = 0; i < RECORDS; i++) {
-        assert_ok(producer_send(producer, i % 3 ? "jobs.interactive" : "jobs.batch",
-                                (int32_t)(i / 7 % 24), SPAN_LIT("k"), NULL, 0,
-                                span_of(&i, sizeof i), NULL, &err),
-                  err);
-        producer_poll(producer, 0);
-        runtime_turn(rt, 1);
+        source.sent = i + 1;
+        send_number(i);
+        if (i == RECORDS / 3)
+            make_source_unusable();
+        poll_source(0);
+        turn(1);
         if (i == RECORDS / 4) {
             broker_kill(&broker);
             for (int t = 0; t < 50; t++)
-                runtime_turn(rt, 20);
+                turn(20);
             broker_restart(&broker);
         }
         if (i == RECORDS / 2) {
-            close_runtime(rt);
-            desk.count = 0;
-            rt = open_runtime();
+            close_runtime();
+            open_runtime();
         }
     }
-    assert_ok(producer_flush(producer, 30000, &err), err);
-    producer_poll(producer, 0);
-    assert_int_equal(acked, RECORDS);
-    for (int i = 0; i < 20000 && desk.finished < RECORDS; i++)
-        runtime_turn(rt, 10);
-    for (int i = 0; i < 50; i++)
-        runtime_turn(rt, 10);
+    until_ms = clock_mono_ms(&clock_system) + END_TIMEOUT_MS;
+    while (source.acked < RECORDS && clock_mono_ms(&clock_system) < until_ms) {
+        poll_source(10);
+        turn(1);
+    }
+    assert_int_equal(source.acked, RECORDS);
+    assert_true(source.opened > 1);
+    while (!(caught_up("jobs.interactive") && caught_up("jobs.batch"))) {
+        assert_true(clock_mono_ms(&clock_system) < until_ms);
+        for (int t = 0; t < 100; t++)
+            turn(2);
+    }
     assert_true(runtime_ready(rt));
     assert_int_equal(arrived(), RECORDS);
-    print_message("%zu records, %zu times finished\n", (size_t)RECORDS, desk.finished);
-    close_runtime(rt);
-    int64_t committed[24], ends[24];
-    assert_ok(bus_committed(&with, "desk", "jobs.batch", 24, committed, 10000, &err), err);
-    assert_ok(producer_end_offsets(producer, "jobs.batch", 24, ends, 10000, &err), err);
-    for (int p = 0; p < 24; p++)
-        assert_int_equal(committed[p], ends[p]);
-    producer_close(producer);
+    print_message("%d records, %zu times finished; %zu producers, %zu runtimes ended\n", RECORDS,
+                  desk.finished, source.opened, ended_count);
+    close_runtime();
+    assert_true(caught_up("jobs.interactive") && caught_up("jobs.batch"));
+    producer_close(source.producer);
 }
 
 int main(void)
