@@ -83,6 +83,7 @@ int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t mem
     *out = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
     snprintf(out->name, sizeof out->name, "%s", name);
     const struct cgroup_backend *backend = root->backend;
+    out->join_file = backend->join_file;
     for (size_t i = 0; backend->trees[i]; i++) {
         bool own = i < backend->job_dirs;
         if (root->dirs[i] < 0)
@@ -133,7 +134,7 @@ int cgroup_join(const struct cgroup *group)
     for (size_t i = 0; i < CGROUP_DIRS; i++) {
         if (group->dirs[i] < 0)
             continue;
-        AUTO_FD int fd = openat(group->dirs[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        AUTO_FD int fd = openat(group->dirs[i], group->join_file, O_WRONLY | O_CLOEXEC);
         if (fd < 0 || write(fd, "0", 1) != 1)
             return -1;
     }

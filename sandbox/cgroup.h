@@ -21,13 +21,17 @@ struct cgroup_usage {
 
 struct cgroup {
     char name[CGROUP_NAME];
+    const char *join_file;            /* the backend's */
     int dirs[CGROUP_DIRS];            /* O_PATH; place of each is the backend's; -1 = unused */
     int oom_fd;                       /* eventfd, readable at an out-of-memory event; -1 on v2 */
     uint64_t memory_bytes, processes; /* as read back */
 };
 
 struct cgroup_backend {
-    const char *name;                   /* "v1", "v2" */
+    const char *name; /* "v1", "v2" */
+    /* Where the payload, a process of one thread, writes itself. v1's `tasks` moves the calling
+     * thread without the lock over all processes, whose RCU grace period takes milliseconds. */
+    const char *join_file;
     const char *trees[CGROUP_DIRS + 1]; /* below the base: where a launcher's parent group goes */
     size_t job_dirs; /* of the trees, how many get a group per phase; the rest are joined as such */
     int (*prepare)(const char *base, char parent[CGROUP_PATH], struct err *err);

@@ -101,6 +101,7 @@ static int v1_empty(const struct cgroup *group, bool *out, struct err *err)
 
 const struct cgroup_backend cgroup_v1 = {
     .name = "v1",
+    .join_file = "tasks",
     .trees = {"memory", "pids", "cpuacct", "cpu"},
     .job_dirs = 3,
     .prepare = v1_prepare,

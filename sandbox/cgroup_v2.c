@@ -122,6 +122,7 @@ static int v2_empty(const struct cgroup *group, bool *out, struct err *err)
 
 const struct cgroup_backend cgroup_v2 = {
     .name = "v2",
+    .join_file = "cgroup.procs",
     .trees = {"."},
     .job_dirs = 1,
     .prepare = v2_prepare,
