@@ -20,17 +20,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ATTEMPTS 8 /* of one batch's transaction, when rows, budgets or partitions move under it   \
-                    */
+#define ATTEMPTS                                                                                   \
+    8 /* of one batch's transaction, when rows, budgets or partitions move under it                \
+       */
 
 struct admit {
     const struct stage_env *env;
     struct db *db;
     struct keystore *ks;
-    struct secret signing;
+    struct signing signing;
     struct days days;
     struct arena arena; /* of one record's metadata */
-    struct buf plain, signed_text, sealed;
+    struct buf plain, sealed;
 };
 
 static void admit_close(void *self)
@@ -38,9 +39,8 @@ static void admit_close(void *self)
     struct admit *a = self;
     db_close(a->db);
     keystore_close(a->ks);
-    wipe(&a->signing, sizeof a->signing);
+    signing_done(&a->signing);
     wipe_buf(&a->plain);
-    buf_done(&a->signed_text);
     buf_done(&a->sealed);
     arena_done(&a->arena);
     free(a);
@@ -64,9 +64,8 @@ static int admit_open(const struct stage_env *env, void **self, struct err *err)
     a->env = env;
     arena_init(&a->arena, 2 * RECORD_BYTES_MAX);
     buf_init(&a->plain, RECORD_BYTES_MAX);
-    buf_init(&a->signed_text, 8192);
     buf_init(&a->sealed, RECORD_BYTES_MAX);
-    if (secret_load(config_text(config, SETTING_secrets_signing_file), &a->signing, err) ||
+    if (stage_signing(config, &a->signing, err) ||
         keystore_open(config_text(config, SETTING_keystore_dir), KEYSTORE_READ, env->rnd, &a->ks,
                       err) ||
         admit_reopen(a, err) || days_upkeep(&a->days, a->db, env->clock, err)) {
@@ -84,18 +83,6 @@ static int admit_load_offsets(void *self, struct mark *marks, size_t count, stru
 }
 
 /* ---- validate ---- */
-
-static bool signature_good(struct admit *a, const struct envelope *env)
-{
-    uint8_t mac[SHA256_BYTES];
-    struct err err;
-    buf_clear(&a->signed_text);
-    if (!env->is_signed || strcmp(env->signer, "gateway") != 0 ||
-        envelope_signed_text(env, &a->signed_text, &err))
-        return false;
-    hmac_sha256(span_of(a->signing.bytes, sizeof a->signing.bytes), buf_span(&a->signed_text), mac);
-    return equal_ct(mac, env->signature, sizeof mac);
-}
 
 /* Opens the value and applies every rule of submissions, for producers may bypass the gateway. */
 static int read_value(struct admit *a, const struct admit_item *item, struct err *err)
@@ -120,6 +107,17 @@ static int read_value(struct admit *a, const struct admit_item *item, struct err
     return rc;
 }
 
+/* A forged record is rejected under a key that its headers name. Where that key never was, nothing
+ * could be sealed, and waiting for it would let a forger stop the partition. */
+static void check_answerable(struct admit *a, struct admit_item *item)
+{
+    struct key_id key = stage_key(&item->env);
+    struct err err = {.code = ERR_NONE};
+    if (keystore_test(a->ks, &key, &item->env.id, &err) == 0 || err.code == ERR_ERASED)
+        return;
+    item->finding = ADMIT_DEAD;
+}
+
 /* -1 only when it cannot be told now (class systemic, fatal). */
 static int validate(struct admit *a, const struct record *rec, struct admit_item *item,
                     struct err *err)
@@ -129,13 +127,17 @@ static int validate(struct admit *a, const struct record *rec, struct admit_item
     bool decoded = stage_envelope(rec, &item->env, &has_id);
     item->finding =
         admit_judge(&item->env, decoded, rec->partition, rec->timestamp_ms, item->message);
+    const char *why = item->finding == ADMIT_FINE
+                          ? stage_distrust(&a->signing, TOPIC_submissions, &item->env, NULL)
+                          : NULL;
+    if (why) {
+        item->finding = ADMIT_FORGED;
+        snprintf(item->message, sizeof item->message, "%s", why);
+    }
+    if (item->finding == ADMIT_FORGED)
+        check_answerable(a, item);
     if (item->finding != ADMIT_FINE)
         return 0;
-    if (!signature_good(a, &item->env)) {
-        item->finding = ADMIT_FORGED;
-        snprintf(item->message, sizeof item->message, "signature: must be a gateway's");
-        return 0;
-    }
     struct err found = {.code = ERR_NONE};
     if (read_value(a, item, &found) == 0)
         return 0;
@@ -192,9 +194,9 @@ static int put_job(struct admit *a, const struct admit_item *item, struct outbox
     struct envelope env = item->env;
     env.type = RECORD_job;
     snprintf(env.origin, sizeof env.origin, "admit");
-    env.is_signed = false;
-    env.signer[0] = '\0';
     env.times.validated = env.times.admitted = a->env->clock->wall_ns(a->env->clock);
+    if (signing_sign(&a->signing, "admit", item->rec->value, &env, err))
+        return -1;
     return outbox_add(out, env.lane == LANE_BATCH ? TOPIC_jobs_batch : TOPIC_jobs_interactive, &env,
                       item->rec->value, err);
 }
@@ -237,18 +239,19 @@ static int put_verdict(struct admit *a, const struct admit_item *item, bool eras
     buf_clear(&a->sealed);
     if (!erased && seal_verdict(a, item, &found)) {
         if (found.code != ERR_ERASED) {
+            char id[UUID_TEXT];
+            uuid_format(&env.id, id);
             *err = found;
-            return -1;
+            return err_wrap(err, "verdict of submission %s", id);
         }
         buf_clear(&a->sealed);
     }
     env.type = RECORD_verdict;
     snprintf(env.origin, sizeof env.origin, "admit");
-    env.is_signed = false;
-    env.signer[0] = '\0';
     env.attempt = 0;
     env.times.validated = env.times.admitted = item->rec->timestamp_ms * 1000000;
-    sha256(buf_span(&a->sealed), env.digest);
+    if (signing_sign(&a->signing, "admit", buf_span(&a->sealed), &env, err))
+        return -1;
     return outbox_add(out, TOPIC_verdicts, &env, buf_span(&a->sealed), err);
 }
 

@@ -5,6 +5,7 @@
 #include "consumers/execute_result.h"
 #include "consumers/execute_rules.h"
 #include "sandbox/box.h"
+#include "schemas/signing.h"
 
 #define PREFETCH_MIN 32 /* waiting records of a lane; twice the slots when that is more */
 #define RECONNECT_MIN_MS 50
@@ -21,6 +22,7 @@ struct job {
 struct execute {
     const struct stage_env *env;
     struct keystore *ks;
+    struct signing signing;
     struct journal *journal;
     struct verdict_maker maker;
     struct buf plain;

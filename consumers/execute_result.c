@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void verdict_maker_init(struct verdict_maker *maker, struct keystore *ks, const struct clock *clock)
+void verdict_maker_init(struct verdict_maker *maker, struct keystore *ks, struct signing *signing,
+                        const struct clock *clock)
 {
-    *maker = (struct verdict_maker){.ks = ks, .clock = clock};
+    *maker = (struct verdict_maker){.ks = ks, .signing = signing, .clock = clock};
     buf_init(&maker->plain, RECORD_BYTES_MAX);
     buf_init(&maker->sealed, RECORD_BYTES_MAX);
     buf_init(&maker->aad, 256);
@@ -33,6 +34,7 @@ static struct envelope answer(const struct envelope *job, enum record_type type)
     env.type = type;
     env.version = 1;
     env.is_signed = false;
+    env.signer[0] = '\0';
     env.not_before_ms = 0;
     snprintf(env.origin, sizeof env.origin, "execute");
     return env;
@@ -55,9 +57,13 @@ static int send(struct verdict_maker *maker, const struct envelope *job, struct 
                                buf_span(&maker->plain), &maker->sealed, err);
     if (maker->plain.len > 0)
         wipe(maker->plain.data, maker->plain.len);
-    if (result < 0)
-        return err_wrap(err, "verdict");
-    sha256(buf_span(&maker->sealed), env.digest);
+    if (result < 0) {
+        char id[UUID_TEXT];
+        uuid_format(&env.id, id);
+        return err_wrap(err, "verdict of submission %s", id);
+    }
+    if (signing_sign(maker->signing, "execute", buf_span(&maker->sealed), &env, err) < 0)
+        return -1;
     return outbox_add(out, TOPIC_verdicts, &env, buf_span(&maker->sealed), err);
 }
 

@@ -1,18 +1,20 @@
 /* Makes the verdict record of a job: decides by the evidence, packs, seals under the submission's
- * key, adds it to the ticket's outputs. No scheduling. */
+ * key, signs it, adds it to the ticket's outputs. No scheduling. */
 #pragma once
 #include "consumers/runtime/stage.h"
 #include "lib/keystore/keystore.h"
 #include "sandbox/box.h"
+#include "schemas/signing.h"
 #include "schemas/verdict_rules.h"
 
 struct verdict_maker {
     struct keystore *ks;
+    struct signing *signing;
     const struct clock *clock;
     struct buf plain, sealed, aad; /* reused */
     struct result *result;
 };
-void verdict_maker_init(struct verdict_maker *maker, struct keystore *ks,
+void verdict_maker_init(struct verdict_maker *maker, struct keystore *ks, struct signing *signing,
                         const struct clock *clock);
 void verdict_maker_done(struct verdict_maker *maker);
 /* ERR_ERASED: the submission's key is gone, there is nothing to say any more. */

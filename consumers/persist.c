@@ -2,6 +2,8 @@
  * the outbox. Its effects are complete in its transaction, offsets included (delivery.md rules 3,
  * 8, 11, 14, 16-18, 28).
  *
+ * Only a verdict signed by admit or execute counts, and only with the value that was signed; any
+ * other goes to `dead` before it is opened, so that nobody else closes an id or stalls a partition.
  * A verdict with an empty value is the terminal record `erased`: the data key is gone, so nothing
  * can be sealed or read. It becomes a row of state `erased` without content, and so does a verdict
  * that can no longer be opened: both close the id and occupy the primary key.
@@ -22,6 +24,7 @@ struct persist {
     struct db *db;
     struct keystore *ks;
     struct secret master;
+    struct signing signing;
     struct days days;
     struct buf plain, canonical;
 };
@@ -32,6 +35,7 @@ static void persist_close(void *self)
     db_close(p->db);
     keystore_close(p->ks);
     wipe(&p->master, sizeof p->master);
+    signing_done(&p->signing);
     wipe_buf(&p->plain);
     wipe_buf(&p->canonical);
     free(p);
@@ -56,6 +60,7 @@ static int persist_open(const struct stage_env *env, void **self, struct err *er
     buf_init(&p->plain, RECORD_BYTES_MAX);
     buf_init(&p->canonical, 2 * RECORD_BYTES_MAX);
     if (secret_load(config_text(config, SETTING_secrets_master_file), &p->master, err) ||
+        stage_signing(config, &p->signing, err) ||
         keystore_open(config_text(config, SETTING_keystore_dir), KEYSTORE_READ, env->rnd, &p->ks,
                       err) ||
         persist_reopen(p, err) || days_upkeep(&p->days, p->db, env->clock, err)) {
@@ -104,6 +109,11 @@ static int judge(struct persist *p, const struct record *rec, struct verdict_ite
     *item = (struct verdict_item){.rec = rec};
     bool decoded = stage_envelope(rec, &item->env, &has_id);
     item->finding = persist_judge(&item->env, decoded, rec->partition, rec->value, &item->why);
+    if (item->finding == PERSIST_STORE || item->finding == PERSIST_ERASED) {
+        item->why = stage_distrust(&p->signing, TOPIC_verdicts, &item->env, &rec->value);
+        if (item->why)
+            item->finding = PERSIST_DEAD;
+    }
     if (item->finding != PERSIST_STORE)
         return 0;
     struct err found = {.code = ERR_NONE};

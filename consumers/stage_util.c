@@ -1,5 +1,7 @@
-/* Shared by admit and persist (stage_util.h). */
+/* Shared by the stages (stage_util.h). */
 #include "consumers/stage_util.h"
+#include "lib/crypto/crypto.h"
+#include "lib/metrics/metrics.h"
 #include <stdlib.h>
 
 bool stage_envelope(const struct record *rec, struct envelope *env, bool *has_id)
@@ -15,6 +17,25 @@ bool stage_envelope(const struct record *rec, struct envelope *env, bool *has_id
     return envelope_decode(headers, rec->header_count, env, has_id, &err) == 0;
 }
 
+int stage_signing(const struct config *config, struct signing *out, struct err *err)
+{
+    struct secret secret;
+    if (secret_load(config_text(config, SETTING_secrets_signing_file), &secret, err))
+        return -1;
+    signing_init(out, secret.bytes);
+    wipe(&secret, sizeof secret);
+    return 0;
+}
+
+const char *stage_distrust(struct signing *signing, enum topic topic, const struct envelope *env,
+                           const struct span *value)
+{
+    const char *why = signing_distrust(signing, topic, env, value);
+    if (why)
+        metric_add(METRIC_forged_total, topic_spec(topic)->name, 1);
+    return why;
+}
+
 struct key_id stage_key(const struct envelope *env)
 {
     return (struct key_id){env->project, env->retention_class, uuid_day(&env->id), env->key_number};
@@ -27,7 +48,11 @@ int stage_open_value(struct keystore *ks, const struct envelope *env, enum recor
     BUF_AUTO struct buf aad;
     buf_init(&aad, 256);
     envelope_aad(env, content, &aad);
-    return keystore_open_record(ks, &key, &env->id, buf_span(&aad), value, plain, err);
+    if (keystore_open_record(ks, &key, &env->id, buf_span(&aad), value, plain, err) == 0)
+        return 0;
+    char id[UUID_TEXT];
+    uuid_format(&env->id, id);
+    return err_wrap(err, "submission %s", id);
 }
 
 int stage_load_offsets(struct db *db, enum topic topic, struct mark *marks, size_t count,

@@ -37,7 +37,7 @@ const char *control_kind_name(enum control_kind kind); /* "key.created" */
 int control_encode(const struct control_event *event, struct buf *out, struct err *err) MUST_CHECK;
 /* ERR_CORRUPT: malformed; ERR_NOT_FOUND: an event of a newer version, to be skipped. */
 int control_decode(struct span json, struct control_event *out, struct err *err) MUST_CHECK;
-/* The envelope around it: type control, a fresh id, origin; the caller sets digest (SHA-256 of the
- * value). */
+/* The envelope around it: type control, a fresh id, origin; the caller signs it
+ * (signing.h). */
 struct envelope control_envelope(const struct control_event *event, const struct uuid *id,
                                  const char *origin);

@@ -80,6 +80,11 @@ int key_day_open(int root_fd, const struct key_id *of, bool create, struct key_d
             break;
     }
     int fd = openat(root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, ERR_SYSTEM,
+                       "keystore: %s is not there: mount the keystore under [keystore] dir, or "
+                       "restore this directory from its backup; whoever needs it waits",
+                       path);
     if (fd < 0)
         return err_sys(err, ERR_SYSTEM, "keystore: cannot open %s", path);
     *out = (struct key_day){.of = *of, .root_fd = root_fd, .fd = fd, .lock_fd = -1};

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/strict.h"
 #include "lib/crypto/crypto.h"
+#include "lib/keystore/keystore.h"
 #include <stdio.h>
 
 #define BROKER_TIMEOUT_MS 15000
@@ -52,6 +53,7 @@ void admin_close(struct admin *admin)
 {
     if (admin->producer)
         producer_close(admin->producer);
+    signing_done(&admin->signing);
     db_close(admin->db);
     config_free(admin->config);
 }
@@ -80,6 +82,11 @@ int admin_producer(struct admin *admin, struct err *err)
 {
     const char *topic = topic_spec(TOPIC_control)->name;
     struct bus_config bus = admin_bus(admin->config);
+    struct secret secret;
+    if (secret_load(config_text(admin->config, SETTING_secrets_signing_file), &secret, err))
+        return err_wrap(err, "nothing was changed");
+    signing_init(&admin->signing, secret.bytes);
+    wipe(&secret, sizeof secret);
     if (producer_open(&bus, on_delivery, admin, &admin->producer, err) ||
         producer_warm(admin->producer, &topic, 1, BROKER_TIMEOUT_MS, err))
         return err_wrap(err, "nothing was changed: the broker is not there");
@@ -100,7 +107,8 @@ static int tell(struct admin *admin, const struct control_event *event, struct a
     uuid_format(&event->project, key);
     if (control_encode(event, &value, err))
         return -1;
-    sha256(buf_span(&value), env.digest);
+    if (signing_sign(&admin->signing, "admin", buf_span(&value), &env, err))
+        return -1;
     size_t count = envelope_encode(&env, arena, headers);
     if (count == 0)
         return err_set(err, ERR_NO_MEMORY, "headers of a control event");

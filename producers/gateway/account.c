@@ -319,7 +319,8 @@ static int tell_all(struct ask *ask, struct err *err)
         return -1;
     struct uuid id = uuid_v7(&gw->clock, &gw->rnd);
     struct envelope env = control_envelope(&ask->event, &id, "api");
-    sha256(buf_span(&value), env.digest);
+    if (signing_sign(&gw->signing, "gateway", buf_span(&value), &env, err) != 0)
+        return -1;
     arena_reset(&gw->arena);
     size_t count = envelope_encode(&env, &gw->arena, headers);
     for (size_t i = 0; i < count; i++)

@@ -10,6 +10,7 @@
 #include "producers/gateway/keyring.h"
 #include "producers/gateway/store.h"
 #include "producers/gateway/verdictlog.h"
+#include "schemas/signing.h"
 #include "schemas/submission.h"
 
 #define PARTITIONS SUBLOG_PARTITIONS
@@ -31,7 +32,7 @@ struct gateway {
     struct store *store;
     struct keystore *keystore;
     struct keyring *keyring;
-    struct secret signing;
+    struct signing signing;
     struct sublog subs;
     struct verdictlog verdicts;
     struct tails *tails;

@@ -182,7 +182,7 @@ static int open_bus(struct gateway *gw, struct err *err)
         .queued_max_kbytes = 16384,
         .message_timeout_ms = 300000,
     };
-    static const char *const topics[] = {"submissions", "control"};
+    static const char *const topics[] = {"submissions", "control", "dead"};
     if (producer_open(&gw->bus, on_delivery, gw, &gw->producer, err) != 0)
         return -1;
     if (producer_warm(gw->producer, topics, COUNT_OF(topics), WARM_MS, err) != 0)
@@ -258,20 +258,21 @@ static int open_signals(struct gateway *gw, struct err *err)
 
 static int gateway_open(struct gateway *gw, struct err *err)
 {
-    struct secret master;
+    struct secret master, signing;
     gw->clock = clock_from_env();
     gw->rnd = rnd_system();
     arena_init(&gw->arena, 4 * 1024 * 1024);
     gw->tail_memory_bytes = (size_t)config_bytes(gw->config, SETTING_gateway_tail_memory);
     if (secret_load(config_text(gw->config, SETTING_secrets_master_file), &master, err) != 0 ||
-        secret_load(config_text(gw->config, SETTING_secrets_signing_file), &gw->signing, err) !=
-            0 ||
+        secret_load(config_text(gw->config, SETTING_secrets_signing_file), &signing, err) != 0 ||
         keystore_open(config_text(gw->config, SETTING_keystore_dir), KEYSTORE_CREATE, &gw->rnd,
                       &gw->keystore, err) != 0 ||
         loop_new(&gw->clock, &gw->loop, err) != 0 || open_signals(gw, err) != 0)
         return -1;
     gw->keyring = keyring_new(&master);
     wipe(&master, sizeof(master));
+    signing_init(&gw->signing, signing.bytes);
+    wipe(&signing, sizeof(signing));
     sublog_init(&gw->subs, OLD_SUBS);
     verdictlog_init(&gw->verdicts, VERDICTS_KEEP_BYTES, gw->tail_memory_bytes, VERDICTS_KEEP_MS);
     gw->submits = submits_new(gw);
@@ -297,6 +298,7 @@ static void gateway_close(struct gateway *gw)
     verdictlog_done(&gw->verdicts);
     keyring_free(gw->keyring);
     keystore_close(gw->keystore);
+    signing_done(&gw->signing);
     loop_free(gw->loop);
     arena_done(&gw->arena);
 }

@@ -353,21 +353,8 @@ static int seal(struct submit *sub, struct envelope *env, struct err *err)
         return -1;
     env->key_number = key.number;
     envelope_aad(env, RECORD_submission, &subs->aad);
-    if (keystore_seal(gw->keystore, &key, &sub->id, buf_span(&subs->aad), buf_span(&subs->plain),
-                      &subs->sealed, err) != 0)
-        return -1;
-    sha256(buf_span(&subs->sealed), env->digest);
-    return 0;
-}
-
-static int sign(struct submits *subs, struct envelope *env, struct err *err)
-{
-    buf_clear(&subs->text);
-    if (envelope_signed_text(env, &subs->text, err) != 0)
-        return -1;
-    hmac_sha256(span_of(subs->gw->signing.bytes, 32), buf_span(&subs->text), env->signature);
-    env->is_signed = true;
-    return 0;
+    return keystore_seal(gw->keystore, &key, &sub->id, buf_span(&subs->aad), buf_span(&subs->plain),
+                         &subs->sealed, err);
 }
 
 static int produce(struct submit *sub, const struct request *req, struct err *err)
@@ -385,7 +372,6 @@ static int produce(struct submit *sub, const struct request *req, struct err *er
                            .lane = LANE_INTERACTIVE,
                            .origin = "api",
                            .policy = POLICY,
-                           .signer = "gateway",
                            .times = {.received = req->received_ns}};
     memcpy(env.traceparent, req->traceparent, sizeof(env.traceparent));
     memcpy(env.key_hash, sub->key_hash, 32);
@@ -393,7 +379,7 @@ static int produce(struct submit *sub, const struct request *req, struct err *er
     if (seal(sub, &env, err) != 0)
         return -1;
     env.times.produced = gateway_wall_ns(gw);
-    if (sign(subs, &env, err) != 0)
+    if (signing_sign(&gw->signing, "gateway", buf_span(&subs->sealed), &env, err) != 0)
         return -1;
     struct header headers[ENVELOPE_HEADERS_MAX];
     struct bus_header out[ENVELOPE_HEADERS_MAX];

@@ -55,20 +55,14 @@ static int decode(const struct record *rec, struct envelope *env)
     return envelope_decode(headers, rec->header_count, env, &has_id, &err);
 }
 
-static bool well_signed(struct gateway *gw, const struct envelope *env)
+/* What is not believed is counted; whether it goes to `dead` is said by the stage that reads it. */
+static const char *distrust(struct gateway *gw, enum topic topic, const struct envelope *env,
+                            const struct span *value)
 {
-    char memory[2048];
-    struct buf text = {.max = sizeof(memory)};
-    uint8_t signature[32];
-    struct err err;
-    bool good = env->is_signed && strcmp(env->signer, "gateway") == 0 &&
-                envelope_signed_text(env, &text, &err) == 0;
-    if (good) {
-        hmac_sha256(span_of(gw->signing.bytes, 32), buf_span(&text), signature);
-        good = equal_ct(signature, env->signature, 32);
-    }
-    buf_done(&text);
-    return good;
+    const char *why = signing_distrust(&gw->signing, topic, env, value);
+    if (why)
+        metric_add(METRIC_forged_total, topic_spec(topic)->name, 1);
+    return why;
 }
 
 /* A record that came after our start tells the broker's clock. */
@@ -95,7 +89,7 @@ static void on_submission(struct tails *tails, const struct record *rec)
     if (record_is_probe(rec) || decode(rec, &env) != 0 || env.type != RECORD_submission ||
         !owner_place_fits(&env, rec->partition, rec->timestamp_ms))
         return;
-    bool good = env.keyed && well_signed(gw, &env);
+    bool good = env.keyed && !distrust(gw, TOPIC_submissions, &env, NULL);
     sublog_add(&gw->subs, &env, rec->partition, rec->offset, rec->timestamp_ms, good);
     keyring_project(gw->keyring, &env.project)->open_tail++;
 }
@@ -120,12 +114,9 @@ static void on_verdict(struct tails *tails, const struct record *rec)
 {
     struct gateway *gw = tails->gw;
     struct envelope env;
-    uint8_t digest[32];
     if (record_is_probe(rec) || decode(rec, &env) != 0 || env.type != RECORD_verdict ||
-        envelope_partition(&env, TOPIC_verdicts) != rec->partition)
-        return;
-    sha256(rec->value, digest);
-    if (!equal_ct(digest, env.digest, 32))
+        envelope_partition(&env, TOPIC_verdicts) != rec->partition ||
+        distrust(gw, TOPIC_verdicts, &env, &rec->value))
         return;
     struct verdict_seen *seen =
         verdictlog_add(&gw->verdicts, &env, rec->value, rec->partition, rec->offset,
@@ -180,11 +171,40 @@ static void on_progress(struct tails *tails, const struct record *rec)
     }
 }
 
+/* `control` has no stage: each gateway keeps what it did not believe. */
+static void bury(struct tails *tails, const struct record *rec, const char *why)
+{
+    struct bus_header headers[BUS_HEADERS_MAX + 2];
+    struct err err;
+    size_t count = rec->header_count <= BUS_HEADERS_MAX ? rec->header_count : 0;
+    if (count)
+        memcpy(headers, rec->headers, count * sizeof(*headers));
+    headers[count++] = (struct bus_header){"dead-why", span_text(why)};
+    headers[count++] = (struct bus_header){"dead-topic", span_text(rec->topic)};
+    metric_add(METRIC_dead_total, "gateway", 1);
+    log_event(LOG_WARN, "control_dead", kv("why", why), kv("partition", rec->partition),
+              kv("offset", rec->offset));
+    if (producer_send(tails->gw->producer, topic_spec(TOPIC_dead)->name,
+                      rec->partition % topic_spec(TOPIC_dead)->partitions, rec->key, headers, count,
+                      rec->value, NULL, &err) != 0)
+        log_event(LOG_WARN, "dead_not_written", kv_err(&err));
+}
+
 static void on_control(struct tails *tails, const struct record *rec)
 {
     struct control_event event;
+    struct envelope env;
     struct err err;
-    if (record_is_probe(rec) || control_decode(rec->value, &event, &err) != 0)
+    if (record_is_probe(rec))
+        return;
+    const char *why = decode(rec, &env) != 0
+                          ? "control: the headers cannot be read"
+                          : distrust(tails->gw, TOPIC_control, &env, &rec->value);
+    if (why) {
+        bury(tails, rec, why);
+        return;
+    }
+    if (control_decode(rec->value, &event, &err) != 0)
         return;
     keyring_apply(tails->gw->keyring, &event);
     log_event(LOG_INFO, "control_applied", kv("kind", control_kind_name(event.kind)),

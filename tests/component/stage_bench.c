@@ -31,6 +31,14 @@ int outbox_dead(struct outbox *out, const struct record *rec, const char *why, s
     return 0;
 }
 
+size_t bench_dead(void)
+{
+    size_t dead = 0;
+    for (size_t i = 0; i < bench.out.count; i++)
+        dead += bench.out.items[i].dead;
+    return dead;
+}
+
 static void forget_outputs(void)
 {
     for (size_t i = 0; i < bench.out.count; i++)
@@ -83,7 +91,9 @@ int bench_setup(void **state)
     bench.rnd = rnd_system();
     bench.env =
         (struct stage_env){.config = bench.config, .clock = &bench.clock, .rnd = &bench.rnd};
-    memset(bench.signing.bytes, 2, sizeof bench.signing.bytes);
+    uint8_t secret[KEY_BYTES];
+    memset(secret, 2, sizeof secret);
+    signing_init(&bench.signing, secret);
     assert_ok(keystore_open(path, KEYSTORE_CREATE, &bench.rnd, &bench.ks, &err), err);
     char conninfo[128];
     snprintf(conninfo, sizeof conninfo, "host=%s dbname=rustbox user=super", host);
@@ -98,6 +108,7 @@ int bench_teardown(void **state)
 {
     bench_clean(state);
     db_close(bench.sql);
+    signing_done(&bench.signing);
     keystore_close(bench.ks);
     config_free(bench.config);
     return 0;
@@ -149,17 +160,16 @@ void bench_headers(struct line *line)
     line->rec.value = buf_span(&line->value);
 }
 
-void bench_sign(struct line *line)
+void bench_sign_as(struct line *line, const char *signer)
 {
     struct err err;
-    BUF_AUTO struct buf text;
-    buf_init(&text, 8192);
-    sha256(buf_span(&line->value), line->env.digest);
-    line->env.is_signed = true;
-    snprintf(line->env.signer, sizeof line->env.signer, "gateway");
-    assert_ok(envelope_signed_text(&line->env, &text, &err), err);
-    hmac_sha256(span_of(bench.signing.bytes, 32), buf_span(&text), line->env.signature);
+    assert_ok(signing_sign(&bench.signing, signer, buf_span(&line->value), &line->env, &err), err);
     bench_headers(line);
+}
+
+void bench_sign(struct line *line)
+{
+    bench_sign_as(line, line->env.type == RECORD_verdict ? "execute" : "gateway");
 }
 
 void bench_place(struct line *line)
@@ -241,8 +251,6 @@ struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns
     struct result *result = calloc(1, sizeof *result);
     assert_non_null(result);
     env.type = RECORD_verdict;
-    env.is_signed = false;
-    env.signer[0] = '\0';
     snprintf(env.origin, sizeof env.origin, "execute");
     result->id = env.id;
     result->has_evidence = true;
@@ -266,7 +274,7 @@ struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns
     assert_ok(result_pack(result, &plain, &err), err);
     free(result);
     struct line *line = append(&env, RECORD_verdict, buf_span(&plain));
-    sha256(buf_span(&line->value), line->env.digest);
+    bench_sign(line);
     line->rec.offset = 0;
     bench_place(line);
     return line;

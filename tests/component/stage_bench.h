@@ -7,6 +7,7 @@
 #include "lib/db/db.h"
 #include "lib/keystore/keystore.h"
 #include "schemas/result.h"
+#include "schemas/signing.h"
 #include "schemas/submission.h"
 
 #define LOG_MAX 1200
@@ -38,7 +39,7 @@ struct bench {
     struct rnd rnd;
     struct stage_env env;
     struct keystore *ks;
-    struct secret signing;
+    struct signing signing;
     struct db *sql; /* superuser */
     struct line log[LOG_MAX];
     size_t lines;
@@ -59,7 +60,8 @@ struct line *bench_submit(unsigned project, const char *key, const char *code);
 struct line *bench_copy(const struct line *of, const char *code);
 /* A verdict of that submission: value = packed result with this exit code. */
 struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns);
-void bench_sign(struct line *line);    /* digest and signature anew */
+void bench_sign(struct line *line); /* digest and signature anew */
+void bench_sign_as(struct line *line, const char *signer);
 void bench_place(struct line *line);   /* partition, offset and headers anew */
 void bench_headers(struct line *line); /* after a change of env alone */
 
@@ -67,5 +69,6 @@ void bench_headers(struct line *line); /* after a change of env alone */
 int bench_run(const struct stage *stage, void *self, size_t from, size_t to,
               const struct mark *marks, size_t mark_count, struct err *err);
 int64_t bench_sql(const char *sql); /* first column of the first row, as a number; -1 = no row */
+size_t bench_dead(void);            /* records written to `dead` */
 size_t bench_outputs(const struct line *line, enum topic topic);
 enum cause bench_cause(const struct line *line); /* of its verdict output */

@@ -42,6 +42,9 @@ static void every_kind_in_one_batch(void **state)
     struct line *alias = bench_submit(PROJECT_FREE, "k", "print(3)");
     struct line *conflict = bench_submit(PROJECT_FREE, "k", "print(33)");
     struct line *copy = bench_copy(good, "print('other body')");
+    struct line *nowhere = bench_submit(PROJECT_FREE, NULL, "print(10)"); /* forged, without keys */
+    nowhere->env.project = bench_project(77);
+    bench_headers(nowhere);
     struct line *probe = bench_submit(PROJECT_FREE, NULL, "print(9)");
     probe->env = (struct envelope){.type = RECORD_probe, .version = 1};
     bench_headers(probe);
@@ -57,11 +60,14 @@ static void every_kind_in_one_batch(void **state)
     assert_int_equal(bench_cause(conflict), CAUSE_ie_rejected_conflict);
     assert_int_equal(bench_outputs(alias, TOPIC_jobs_interactive), 0);
     assert_int_equal(bench_outputs(alias, TOPIC_verdicts), 0);
-    size_t dead = 0;
-    for (size_t i = 0; i < bench.out.count; i++)
-        dead += bench.out.items[i].dead;
-    assert_int_equal(dead, 2); /* wrong day, garbage */
-    assert_int_equal(bench.out.count, 2 + 6 + 2);
+    assert_int_equal(bench_dead(), 3); /* wrong day, garbage, nowhere */
+    assert_int_equal(bench.out.count, 2 + 6 + 3);
+    for (size_t i = 0; i < bench.out.count; i++) {
+        struct output *item = &bench.out.items[i];
+        struct span value = buf_span(&item->value);
+        if (!item->dead)
+            assert_null(signing_distrust(&bench.signing, item->topic, &item->env, &value));
+    }
     assert_int_equal(ROWS("true"), 9);
     assert_int_equal(ROWS("decision = 'alias' AND closed AND owner_id IS NOT NULL"), 1);
     assert_int_equal(ROWS("decision = 'rejected' AND key_hash IS NULL"), 4);

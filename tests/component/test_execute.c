@@ -19,6 +19,7 @@ static struct err err;
 static struct config *config;
 static struct keystore *keys;
 static struct rnd rnd;
+static struct signing signing;
 static struct runtime *rt;
 static char dir[] = "/tmp/rustbox-execute.XXXXXX";
 static int64_t hurry_ns; /* the runtime's clock runs ahead by this much */
@@ -43,6 +44,7 @@ struct sample {
     enum language language;
     struct span value; /* instead of the sealed submission */
     bool replace_value;
+    void (*forge)(struct envelope *env, struct span *value); /* after it was signed */
 };
 
 static struct envelope envelope_of(const struct sample *sample, struct key_id *key)
@@ -82,7 +84,9 @@ static void write_job(const struct sample *sample)
     assert_ok(keystore_seal(keys, &key, &env.id, buf_span(&aad), buf_span(&plain), &sealed, &err),
               err);
     struct span value = sample->replace_value ? sample->value : buf_span(&sealed);
-    sha256(value, env.digest);
+    assert_ok(signing_sign(&signing, "admit", value, &env, &err), err);
+    if (sample->forge)
+        sample->forge(&env, &value);
     size_t count = envelope_encode(&env, &arena, headers);
     assert_true(count > 0);
     bus_memory_append(topic, envelope_partition(&env, topic), SPAN_LIT("k"),
@@ -122,6 +126,7 @@ static size_t verdicts_of(const struct uuid *id, struct result *out, struct aren
         if (!uuid_eq(&env.id, id))
             continue;
         assert_int_equal(env.type, RECORD_verdict);
+        assert_null(signing_distrust(&signing, TOPIC_verdicts, &env, &rec->value));
         assert_int_equal(rec->partition, envelope_partition(&env, TOPIC_verdicts));
         assert_ok(stage_open_value(keys, &env, RECORD_verdict, rec->value, &plain, &err), err);
         struct span kept = arena_copy(arena, buf_span(&plain));
@@ -446,6 +451,84 @@ static void garbage_goes_to_dead_and_stops_nothing(void **state)
     close_runtime();
 }
 
+static void forge_unsigned(struct envelope *env, struct span *value)
+{
+    (void)value;
+    env->is_signed = false;
+    env->signer[0] = '\0';
+}
+
+static void forge_signature(struct envelope *env, struct span *value)
+{
+    (void)value;
+    env->signature[31] ^= 1;
+}
+
+static void forge_gateway(struct envelope *env, struct span *value)
+{
+    assert_ok(signing_sign(&signing, "gateway", *value, env, &err), err);
+}
+
+static void forge_execute(struct envelope *env, struct span *value)
+{
+    assert_ok(signing_sign(&signing, "execute", *value, env, &err), err);
+}
+
+static void forge_digest(struct envelope *env, struct span *value)
+{
+    sha256(*value = SPAN_LIT("garbage"), env->digest);
+}
+
+static void forge_value(struct envelope *env, struct span *value)
+{
+    (void)env;
+    *value = SPAN_LIT("garbage under true headers");
+}
+
+static void forge_empty(struct envelope *env, struct span *value)
+{
+    (void)env;
+    *value = SPAN_LIT("");
+}
+
+static void forge_project(struct envelope *env, struct span *value)
+{
+    (void)value;
+    env->project.bytes[0] = 0x77; /* has no key directory: would be waited for */
+}
+
+static void forge_lane(struct envelope *env, struct span *value)
+{
+    (void)value;
+    env->lane = LANE_BATCH;
+}
+
+/* Whoever can reach the broker writes jobs of an id that is open; the real one follows. */
+static void forged_jobs_change_nothing(void **state)
+{
+    static void (*const forgeries[])(struct envelope *, struct span *) = {
+        forge_unsigned, forge_signature, forge_gateway, forge_execute, forge_digest,
+        forge_value,    forge_empty,     forge_project, forge_lane};
+    struct sample job = sample("real", 1, LANE_INTERACTIVE);
+
+    (void)state;
+    metrics_reset();
+    for (size_t i = 0; i < COUNT_OF(forgeries); i++) {
+        job.forge = forgeries[i];
+        write_job(&job);
+    }
+    job.forge = NULL;
+    write_job(&job);
+    run_until_committed();
+    assert_int_equal(bus_memory_count(TOPIC_dead), COUNT_OF(forgeries));
+    assert_int_equal(metric_value(METRIC_forged_total, "jobs.interactive") +
+                         metric_value(METRIC_forged_total, "jobs.batch"),
+                     COUNT_OF(forgeries));
+    assert_int_equal(box_memory_started("real"), 1);
+    expect_verdict(&job, CAUSE_normal_exit);
+    close_runtime();
+}
+
 static void a_job_that_is_there_twice_never_runs_beside_itself(void **state)
 {
     struct sample job = sample("twin", 1, LANE_INTERACTIVE);
@@ -529,6 +612,7 @@ int main(void)
         TEST(unreadable_values_are_closed_as_such),
         TEST(a_missing_toolchain_closes_its_language_alone),
         TEST(garbage_goes_to_dead_and_stops_nothing),
+        TEST(forged_jobs_change_nothing),
         TEST(a_job_that_is_there_twice_never_runs_beside_itself),
         TEST(a_rebalance_in_the_middle_runs_again_and_answers_once),
         TEST(a_stop_finishes_what_runs_and_leaves_the_rest),
@@ -546,10 +630,19 @@ int main(void)
     snprintf(path, sizeof path, "%s/journal", dir);
     mkdir(path, 0700);
     setenv("RUSTBOX_EXECUTE_JOURNAL_DIR", path, 1);
+    snprintf(path, sizeof path, "%s/signing", dir);
+    FILE *file = fopen(path, "wx");
+    uint8_t secret[KEY_BYTES];
+    memset(secret, 7, sizeof secret);
+    if (!file || fwrite(secret, sizeof secret, 1, file) != 1 || fclose(file) || chmod(path, 0600))
+        return 1;
+    setenv("RUSTBOX_SECRETS_SIGNING_FILE", path, 1);
+    signing_init(&signing, secret);
     if (config_load(NULL, &config, &err) < 0)
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     keystore_close(keys);
+    signing_done(&signing);
     config_free(config);
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return failed;

@@ -77,8 +77,9 @@ static void odd_records_stall_nothing(void **state)
         bench_verdict(&bench.log[i], 0, 10);
     struct line *erased = &bench.log[7], *garbled = &bench.log[8];
     buf_clear(&erased->value);
-    bench_headers(erased);
+    bench_sign_as(erased, "admit");
     garbled->value.data[30] ^= 1;
+    bench_sign(garbled);
     bench.log[9].rec.header_count = 3;
     run(self, 11, 12); /* now persist believes that class 90 has the day */
     char sql[200], day[DAY_TEXT];
@@ -99,6 +100,62 @@ static void odd_records_stall_nothing(void **state)
     run(self, 13, 14); /* the key is gone: closed without content, not charged */
     assert_int_equal(COUNT("evidence WHERE state = 'erased'"), 2);
     assert_int_equal(CPU, 20);
+    persist_stage.close(self);
+}
+
+/* Whoever can reach the broker writes true headers of an open id; the real verdict follows. */
+static void forged_verdicts_change_nothing(void **state)
+{
+    (void)state;
+    void *self = open_persist();
+    bench_submit(PROJECT_FREE, NULL, "open");
+    admit_all();
+    metrics_reset();
+    struct line *forged[8];
+    for (size_t i = 0; i < COUNT_OF(forged); i++)
+        forged[i] = bench_verdict(&bench.log[0], 9, 1000);
+    forged[0]->env.is_signed = false; /* nobody signed */
+    forged[0]->env.signer[0] = '\0';
+    forged[1]->env.signature[5] ^= 1;
+    bench_sign_as(forged[2], "gateway"); /* another's signature makes no verdict */
+    bench_sign_as(forged[3], "nobody");
+    buf_clear(&forged[4]->value); /* "erased", under true headers */
+    forged[5]->value.data[30] ^= 1;
+    forged[6]->env.digest[0] ^= 1;
+    forged[7]->env.project = bench_project(77); /* has no key directory: would be waited for */
+    for (size_t i = 0; i < COUNT_OF(forged); i++)
+        bench_headers(forged[i]);
+    bench_verdict(&bench.log[0], 3, 10);
+    run(self, 1, bench.lines);
+    assert_int_equal(bench_dead(), COUNT_OF(forged));
+    assert_int_equal(metric_value(METRIC_forged_total, "verdicts"), COUNT_OF(forged));
+    assert_int_equal(COUNT("evidence"), 1);
+    assert_int_equal(COUNT("evidence WHERE state = 'stored' AND exit_code = 3"), 1);
+    assert_int_equal(COUNT("submissions WHERE closed"), 1);
+    assert_int_equal(CPU, 10);
+    persist_stage.close(self);
+}
+
+/* Its keys may come back: waited for, and the message says for what. */
+static void a_verified_verdict_waits_for_its_keystore(void **state)
+{
+    (void)state;
+    struct err err;
+    struct mark mark = {TOPIC_verdicts, 3, 2};
+    char id[UUID_TEXT], keys[128], away[128];
+    void *self = open_persist();
+    bench_verdict(bench_submit(PROJECT_FREE, NULL, "a"), 0, 10);
+    snprintf(keys, sizeof keys, "%s/keys/00000000-0000-7000-8000-000000000002", bench.dir);
+    snprintf(away, sizeof away, "%s/away", bench.dir);
+    assert_int_equal(rename(keys, away), 0);
+    assert_err(bench_run(&persist_stage, self, 1, 2, &mark, 1, &err), err, ERR_SYSTEM);
+    uuid_format(&bench.log[0].env.id, id);
+    assert_non_null(strstr(err.message, id));
+    assert_non_null(strstr(err.message, "00000000-0000-7000-8000-000000000002/30/"));
+    assert_non_null(strstr(err.message, "mount the keystore"));
+    assert_int_equal(rename(away, keys), 0);
+    run(self, 1, 2);
+    assert_int_equal(COUNT("evidence WHERE state = 'stored'"), 1);
     persist_stage.close(self);
 }
 
@@ -161,6 +218,8 @@ int main(void)
         cmocka_unit_test_setup(the_first_verdict_wins_and_is_charged_once, bench_clean),
         cmocka_unit_test_setup(an_erased_row_stays_erased, bench_clean),
         cmocka_unit_test_setup(odd_records_stall_nothing, bench_clean),
+        cmocka_unit_test_setup(forged_verdicts_change_nothing, bench_clean),
+        cmocka_unit_test_setup(a_verified_verdict_waits_for_its_keystore, bench_clean),
         cmocka_unit_test_setup(measure, bench_clean),
     };
     return cmocka_run_group_tests(tests, bench_setup, bench_teardown);

@@ -5,7 +5,7 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 bin=${RUSTBOX_BUILD:?}/bin
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root to make a state directory"; exit 77; }
-command -v chpst >/dev/null && [ -x /usr/lib/postgresql/15/bin/initdb ] || { echo "skipped: needs runit and postgresql-15"; exit 77; }
+command -v chpst >/dev/null && command -v kcat >/dev/null && [ -x /usr/lib/postgresql/15/bin/initdb ] || { echo "skipped: needs runit, kcat and postgresql-15"; exit 77; }
 dir=$(mktemp -d /var/tmp/rbgw.XXXXXX)
 chmod 755 "$dir"
 pid=
@@ -78,6 +78,32 @@ new=$(curl -s -H "X-API-Key: $key" -H 'Content-Type: application/json' -d '{"lab
 as_key=$(jq -r .key <<<"$new") ask /api/languages; want "a new key" 200
 ask "/api/keys/$(jq -r .id <<<"$new")" -X DELETE; want "revoked" 200
 as_key=$(jq -r .key <<<"$new") ask /api/languages; want "a revoked key" 401
+
+# control: the command line's signed record is believed; true headers over another value, or no signature, are not
+told=$(admin key create --project "$project" --label told --json | jq -r .key)
+for _ in $(seq 50); do as_key=$told ask /api/languages; [ "$status" = 200 ] && break; sleep 0.1; done
+want "a key that the command line made" 200
+bus=$(sed -n 's/^brokers = //p' "$RUSTBOX_CONFIG")
+kcat -C -b "$bus" -t rustbox.control -o beginning -e -q -J 2>/dev/null | jq -c 'select(.key == "'"$project"'" and (.payload | test("key.created")))' | tail -1 >"$dir/control"
+forge() { # forge [HEADER TO LEAVE OUT]...: says that the project is deleted
+    local part headers=()
+    part=$(jq -r .partition "$dir/control")
+    while read -r header; do
+        case " $* " in *" ${header%%=*} "*) ;; *) headers+=(-H "$header") ;; esac
+    done < <(jq -r '.headers | [range(0; length; 2) as $i | "\(.[$i])=\(.[$i + 1])"] | .[]' "$dir/control")
+    printf '{"at_ns":"1","deleted":true,"event":"project.changed","plan":"trial","project":"%s","retention_class":30,"taxonomy":"standard"}' "$project" |
+        kcat -P -b "$bus" -t rustbox.control -p "$part" -k "$project" "${headers[@]}"
+}
+forge
+forge signer signature
+forge type id day project origin digest signer signature
+for _ in $(seq 50); do
+    [ "$(kcat -C -b "$bus" -t rustbox.dead -o beginning -e -q -f '%h\n' 2>/dev/null | grep -c dead-topic=control)" = 3 ] && break
+    sleep 0.1
+done
+ask /api/languages; want "forged control records" 200
+[ "$(kcat -C -b "$bus" -t rustbox.dead -o beginning -e -q -f '%h\n' | grep -c dead-topic=control)" = 3 ] || fail "forged control records are not in dead"
+echo "ok: forged control records are in dead"
 
 # restart: nothing is forgotten (admit has stored nothing; the tail begins at its offset)
 kill -TERM $pid; wait $pid || fail "SIGTERM: exit status $?"; pid=
