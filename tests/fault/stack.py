@@ -1,6 +1,6 @@
 """A running stack as the fault tests see it: environment, processes, API, balance, database.
 
-Used by kill and garbage. Owns the private stack it starts (own_stack) and removes it afterwards.
+Used by kill, garbage and bad_input. Owns the private stack it starts (own_stack) and removes it afterwards.
 """
 import contextlib
 import json
