@@ -14,7 +14,7 @@ enum metric {
 #undef METRIC
     METRIC_COUNT
 };
-#define METRIC_LABELS 32
+#define METRIC_LABELS 64
 #define METRIC_LABEL_TEXT 48
 
 /* COUNTER and GAUGE. `label` is the value of the row's label, NULL where it has none. */

@@ -49,7 +49,8 @@ struct gateway {
     bool skew_known;
     int64_t skew_ms; /* broker's clock less ours */
     int64_t queue_depth, queue_depth_at_ms;
-    int exit_status; /* set with stopping by a fatal error */
+    int64_t ask_broker_at_ms, ask_pause_ms; /* after a question that was not answered in time */
+    int exit_status;                        /* set with stopping by a fatal error */
 };
 
 static inline struct gateway *gateway_of(const struct request *req)
@@ -65,6 +66,10 @@ static inline int64_t gateway_wall_ns(const struct gateway *gw)
 const char *gateway_unready(const struct gateway *gw);
 void gateway_fatal(struct gateway *gw, const struct err *err);
 int64_t gateway_queue_depth(struct gateway *gw); /* cached for 1 s */
+/* Questions to the broker block the loop: one that is not answered in time pauses all of them, for
+ * longer each time, until one is answered or a record is acknowledged. */
+bool gateway_may_ask_broker(const struct gateway *gw);
+void gateway_asked_broker(struct gateway *gw, bool answered);
 
 /* What a record's opaque pointer leads to: told once what became of it. NULL: nobody asks. */
 struct flight {
@@ -80,6 +85,7 @@ void submits_verdict(struct submits *subs, struct verdict_seen *seen); /* wakes 
 void submits_stop(struct submits *subs); /* answers who waits: 408 with the id */
 bool submits_broker_away(const struct submits *subs);
 size_t submits_in_flight(const struct submits *subs);
+size_t submits_waiting(const struct submits *subs); /* ?wait=true, of at most max_waiters */
 
 /* lookup.c: what is known of an id (GET /api/result, wait on somebody else's id) */
 enum lookup_kind {
@@ -98,6 +104,8 @@ struct lookup *lookup_start(struct gateway *gw, struct project *project, const s
 void lookup_cancel(struct lookup *lookup);
 void lookups_tail_moved(struct lookups *lookups);
 void result_handle(struct request *req);
+/* Does the evidence of this verdict say permissive (1) or enforced (0)? -1: it cannot be told. */
+int verdict_permissive(struct gateway *gw, const struct verdict_seen *seen);
 /* Opens a sealed verdict and renders its body; ERR_ERASED, ERR_CORRUPT, ERR_SYSTEM. */
 int verdict_body(struct gateway *gw, const struct key_id *key, const struct uuid *sealed_id,
                  struct span sealed, const struct uuid *shown, struct buf *out,
@@ -116,8 +124,8 @@ bool tails_passed_at(const struct tails *tails, int32_t partition,
                      int64_t offset); /* submissions */
 bool tails_running(const struct tails *tails, const struct uuid *id, int64_t *started_ns);
 struct workers {
-    int alive, slots;
-    const char *enforcement; /* "enforced", "permissive", "unknown" */
+    int alive;               /* execute processes that began a job lately */
+    const char *enforcement; /* of the last verdict looked at, or "unknown" */
 };
 struct workers tails_workers(const struct tails *tails);
 

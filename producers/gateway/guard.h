@@ -10,6 +10,7 @@
 
 #define HEAD_HEADERS_MAX 64
 #define HEAD_BYTES_MAX 6144
+#define URL_BYTES_MAX 4096
 
 struct head {
     size_t count, bytes;

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define POOL_BYTES 8192
+#define POOL_BYTES 16384
 #define BODY_DROP_MAX_BYTES (1024 * 1024)   /* of a refused request that is still answered */
 #define DISCARD_MAX_BYTES (8 * 1024 * 1024) /* after an answer beside libmicrohttpd */
 

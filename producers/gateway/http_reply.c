@@ -1,6 +1,7 @@
 /* Answers: bodies of errors (plain JSON and RFC 9457), headers, and the two ways out: a response
  * of libmicrohttpd, or raw bytes where it can no longer or not yet answer. */
 #include "lib/base/enc.h"
+#include "lib/metrics/metrics.h"
 #include "producers/gateway/http_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,16 @@ void request_end(struct request *req)
         park_leave(req);
 }
 
+static void count_answer(const struct request *req, int status)
+{
+    char label[METRIC_LABEL_TEXT];
+    snprintf(label, sizeof(label), "%.40s %d", req->route ? req->route->path : "none", status);
+    metric_add(METRIC_http_requests_total, label, 1);
+}
+
 enum MHD_Result reply_queue(struct request *req)
 {
+    count_answer(req, req->status);
     struct MHD_Response *response = MHD_create_response_from_buffer(
         req->out.len, req->out.data,
         req->out.data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
@@ -131,6 +140,7 @@ void reply_raw(struct request *req, enum api_error error, const char *message)
     struct buf body = {.max = 4 * ERROR_BODY_MAX}, all = {.max = 8 * ERROR_BODY_MAX};
     error_body(req, error, span_text(message ? message : api_error_message(error)), &body);
     int status = api_error_status(error);
+    count_answer(req, status);
     buf_printf(&all,
                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n"
                "Connection: close\r\n\r\n",

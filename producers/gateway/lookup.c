@@ -7,7 +7,6 @@
 #define MISS_MS 5000    /* a miss that cannot be settled by then is a 503 */
 #define ENDS_EVERY_MS 2 /* one request for all misses that wait */
 #define ENDS_TIMEOUT_MS 150
-#define ENDS_PAUSE_MS 1000 /* after a failed request */
 
 enum step { STEP_LOOK, STEP_ENDS, STEP_PASS, STEP_AGAIN };
 
@@ -35,7 +34,7 @@ struct lookups {
     struct gateway *gw;
     struct lookup waiting; /* list head */
     struct due_queue miss_due;
-    int64_t asked_ms, paused_ms;
+    int64_t asked_ms;
 };
 
 static void list_leave(struct lookup *lookup)
@@ -83,14 +82,38 @@ static void on_miss_due(struct due *due)
     settle(OWNER_OF(due, struct lookup, due), LOOKUP_AWAY, NULL);
 }
 
+static int open_verdict(struct gateway *gw, const struct key_id *key, const struct uuid *sealed_id,
+                        struct span sealed, struct buf *plain, struct err *err)
+{
+    BUF_AUTO struct buf aad = {.max = 512};
+    struct envelope env = {.id = *sealed_id, .project = key->project};
+    envelope_aad(&env, RECORD_verdict, &aad);
+    return keystore_open_record(gw->keystore, key, sealed_id, buf_span(&aad), sealed, plain, err);
+}
+
+int verdict_permissive(struct gateway *gw, const struct verdict_seen *seen)
+{
+    BUF_AUTO struct buf plain = {.max = RECORD_BYTES_MAX};
+    struct result *result = calloc(1, sizeof(*result));
+    struct err err;
+    int permissive = -1;
+    CHECK(result);
+    arena_reset(&gw->arena);
+    if (open_verdict(gw, &seen->key, &seen->id, span_of(seen->value, seen->len), &plain, &err) ==
+            0 &&
+        result_unpack(buf_span(&plain), &gw->arena, result, &err) == 0 && result->has_evidence)
+        permissive = result->evidence.permissive;
+    if (plain.len)
+        wipe(plain.data, plain.len);
+    free(result);
+    return permissive;
+}
+
 int verdict_body(struct gateway *gw, const struct key_id *key, const struct uuid *sealed_id,
                  struct span sealed, const struct uuid *shown, struct buf *out, struct err *err)
 {
-    BUF_AUTO struct buf aad = {.max = 512}, plain = {.max = RECORD_BYTES_MAX};
-    struct envelope env = {.id = *sealed_id, .project = key->project};
-    envelope_aad(&env, RECORD_verdict, &aad);
-    if (keystore_open_record(gw->keystore, key, sealed_id, buf_span(&aad), sealed, &plain, err) !=
-        0)
+    BUF_AUTO struct buf plain = {.max = RECORD_BYTES_MAX};
+    if (open_verdict(gw, key, sealed_id, sealed, &plain, err) != 0)
         return -1;
     int result = result_body(buf_span(&plain), shown, out, err);
     wipe(plain.data, plain.len);
@@ -274,11 +297,12 @@ static void ask_ends(struct lookups *lookups, enum topic log)
         any = at->step == STEP_ENDS && at->log == log;
     if (!any)
         return;
-    bool known = loop_now_ms(gw->loop) >= lookups->paused_ms && !submits_broker_away(gw->submits) &&
-                 producer_end_offsets(gw->producer, topic_spec(log)->name, PARTITIONS, ends,
-                                      ENDS_TIMEOUT_MS, &err) == 0;
-    if (!known && loop_now_ms(gw->loop) >= lookups->paused_ms)
-        lookups->paused_ms = loop_now_ms(gw->loop) + ENDS_PAUSE_MS;
+    bool known = false;
+    if (gateway_may_ask_broker(gw)) {
+        known = producer_end_offsets(gw->producer, topic_spec(log)->name, PARTITIONS, ends,
+                                     ENDS_TIMEOUT_MS, &err) == 0;
+        gateway_asked_broker(gw, known);
+    }
     for (struct lookup *at = lookups->waiting.next, *next; at != &lookups->waiting; at = next) {
         next = at->next;
         if (at->step != STEP_ENDS || at->log != log)

@@ -51,6 +51,9 @@ static void on_metrics(struct watch *watch, unsigned events)
 {
     (void)events;
     struct gateway *gw = OWNER_OF(watch, struct gateway, metrics_watch);
+    metric_set(METRIC_waiting_requests, NULL, (int64_t)submits_waiting(gw->submits));
+    metric_set(METRIC_tail_bytes, "submissions", (int64_t)sublog_bytes(&gw->subs));
+    metric_set(METRIC_tail_bytes, "verdicts", (int64_t)gw->verdicts.bytes);
     metrics_server_health(gw->metrics, gateway_unready(gw));
     metrics_server_ready(gw->metrics);
 }
@@ -178,7 +181,7 @@ static int open_bus(struct gateway *gw, struct err *err)
         .prefix = config_text(gw->config, SETTING_kafka_topic_prefix),
         .linger_ms = 0,
         .fetch_min_bytes = 1,
-        .fetch_wait_max_ms = 100,
+        .fetch_wait_max_ms = 20, /* a seek waits for the parked fetch */
         .queued_max_kbytes = 16384,
         .message_timeout_ms = 300000,
     };

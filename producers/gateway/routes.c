@@ -6,6 +6,8 @@
 #define KEYS_BODY_MAX 4096
 #define DEPTH_TTL_MS 1000
 #define COMMITTED_TIMEOUT_MS 200
+#define ASK_PAUSE_MS 2000
+#define ASK_PAUSE_MAX_MS 8000
 
 static void languages_handle(struct request *req)
 {
@@ -150,6 +152,21 @@ const char *gateway_unready(const struct gateway *gw)
     return NULL;
 }
 
+bool gateway_may_ask_broker(const struct gateway *gw)
+{
+    return gw->producer && !submits_broker_away(gw->submits) &&
+           loop_now_ms(gw->loop) >= gw->ask_broker_at_ms;
+}
+
+void gateway_asked_broker(struct gateway *gw, bool answered)
+{
+    gw->ask_pause_ms = answered                              ? 0
+                       : !gw->ask_pause_ms                   ? ASK_PAUSE_MS
+                       : gw->ask_pause_ms < ASK_PAUSE_MAX_MS ? 2 * gw->ask_pause_ms
+                                                             : gw->ask_pause_ms;
+    gw->ask_broker_at_ms = loop_now_ms(gw->loop) + gw->ask_pause_ms;
+}
+
 /* Records ahead of execute's committed offsets; asked at most once a second, and only when somebody
  * wants to know. */
 int64_t gateway_queue_depth(struct gateway *gw)
@@ -159,16 +176,18 @@ int64_t gateway_queue_depth(struct gateway *gw)
     if (gw->queue_depth_at_ms && now_ms - gw->queue_depth_at_ms < DEPTH_TTL_MS)
         return gw->queue_depth;
     gw->queue_depth_at_ms = now_ms ? now_ms : 1;
-    if (!gw->producer || submits_broker_away(gw->submits))
+    if (!gateway_may_ask_broker(gw))
         return gw->queue_depth;
     for (size_t i = 0; i < COUNT_OF(lanes); i++) {
         int64_t ends[PARTITIONS], done[PARTITIONS];
         struct err err;
         const char *name = topic_spec(lanes[i])->name;
-        if (producer_end_offsets(gw->producer, name, PARTITIONS, ends, COMMITTED_TIMEOUT_MS,
-                                 &err) != 0 ||
-            producer_committed(gw->producer, "rustbox.execute", name, PARTITIONS, done,
-                               COMMITTED_TIMEOUT_MS, &err) != 0)
+        bool answered = producer_end_offsets(gw->producer, name, PARTITIONS, ends,
+                                             COMMITTED_TIMEOUT_MS, &err) == 0 &&
+                        producer_committed(gw->producer, "rustbox.execute", name, PARTITIONS, done,
+                                           COMMITTED_TIMEOUT_MS, &err) == 0;
+        gateway_asked_broker(gw, answered);
+        if (!answered)
             return gw->queue_depth;
         for (int32_t p = 0; p < PARTITIONS; p++)
             depth += done[p] < 0 ? ends[p] : ends[p] > done[p] ? ends[p] - done[p] : 0;

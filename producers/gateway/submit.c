@@ -27,12 +27,12 @@ struct submit {
     struct request *req; /* NULL: answered or gone */
     struct project *project;
     enum phase phase;
-    bool wait, keyed, in_flight, asked, has_waiter;
+    bool wait, keyed, in_flight, asked, has_waiter, has_place;
     struct uuid id, told;
     uint8_t key_hash[32], fingerprint[32];
     struct submission sub; /* spans into the body's arena while it is parsed */
     int32_t partition;
-    int64_t offset, sent_ms;
+    int64_t offset, sent_ms, sent_ns;
     struct key_record *records; /* of the own tail */
     size_t record_count;
     struct lookup *lookup;
@@ -44,7 +44,7 @@ struct submits {
     struct gateway *gw;
     struct submit flights, behind; /* list heads */
     struct table waiters;          /* by told id */
-    size_t waiting, in_flight;
+    size_t places, in_flight; /* places: requests that wait, or will once they are acknowledged */
     struct due_queue ack_due, wait_due;
     struct buf plain, sealed, canonical, aad, text; /* reused */
 };
@@ -76,7 +76,6 @@ static void waiter_leave(struct submit *sub)
         return;
     sub->has_waiter = false;
     table_remove(&sub->subs->waiters, &sub->waiter);
-    sub->subs->waiting--;
 }
 
 /* The request is over; the record may still be in flight. */
@@ -85,6 +84,9 @@ static void finish(struct submit *sub)
     sub->req = NULL;
     due_disarm(&sub->due);
     waiter_leave(sub);
+    if (sub->has_place)
+        sub->subs->places--;
+    sub->has_place = false;
     if (sub->lookup) {
         lookup_cancel(sub->lookup);
         sub->lookup = NULL;
@@ -103,6 +105,8 @@ static void on_gone(struct request *req)
 
 static void answer_error(struct submit *sub, enum api_error error, const char *message)
 {
+    if (sub->req && error == API_ERROR_unavailable)
+        http_header(sub->req, "Retry-After", "1");
     if (sub->req)
         http_error(sub->req, error, "%s", message);
     finish(sub);
@@ -172,14 +176,8 @@ static void on_looked(void *opaque, enum lookup_kind kind, struct buf *body)
 static void start_wait(struct submit *sub, bool may_be_over)
 {
     struct submits *subs = sub->subs;
-    if (subs->waiting >= (size_t)config_int(subs->gw->config, SETTING_gateway_max_waiters)) {
-        answer_error(sub, API_ERROR_unavailable,
-                     "too many waiting requests; it was accepted: ask GET /api/result");
-        return;
-    }
     sub->phase = PHASE_WAIT;
     sub->has_waiter = true;
-    subs->waiting++;
     table_add(&subs->waiters, &sub->waiter, table_hash(sub->told.bytes));
     due_arm(subs->gw->loop, &subs->wait_due, &sub->due);
     struct verdict_seen *seen = verdictlog_find(&subs->gw->verdicts, &sub->told);
@@ -322,6 +320,9 @@ static void on_delivered(struct flight *flight, const struct delivery *delivery)
         return;
     }
     metric_add(METRIC_records_out_total, "submissions", 1);
+    metric_observe(METRIC_produce_seconds, NULL,
+                   (uint64_t)(gw->clock.mono_ns(&gw->clock) - sub->sent_ns));
+    gateway_asked_broker(gw, true);
     if (!sub->req) {
         finish(sub);
         return;
@@ -414,6 +415,7 @@ static void send_now(struct submit *sub)
     sub->in_flight = true;
     subs->in_flight++;
     sub->sent_ms = loop_now_ms(gw->loop);
+    sub->sent_ns = gw->clock.mono_ns(&gw->clock);
     list_join(&subs->flights, sub);
     due_arm(gw->loop, &subs->ack_due, &sub->due);
     http_drop_body(sub->req);
@@ -476,6 +478,18 @@ static void refuse_body(struct submit *sub, const char *field, const struct err 
     finish(sub);
 }
 
+/* Taken before anything is produced: who is refused for want of a place has nothing accepted. */
+static bool take_place(struct submit *sub)
+{
+    struct submits *subs = sub->subs;
+    if (subs->places >= (size_t)config_int(subs->gw->config, SETTING_gateway_max_waiters))
+        return false;
+    sub->has_place = true;
+    subs->places++;
+    http_watch_client(sub->req);
+    return true;
+}
+
 void submit_handle(struct request *req)
 {
     struct gateway *gw = gateway_of(req);
@@ -513,8 +527,11 @@ void submit_handle(struct request *req)
                      "the log is away; nothing was accepted, send it again");
         return;
     }
-    if (waits)
-        http_watch_client(req);
+    if (waits && !take_place(sub)) {
+        answer_error(sub, API_ERROR_unavailable,
+                     "too many requests wait; nothing was accepted, send it again or without wait");
+        return;
+    }
     sub->asked = true;
     if (sub->keyed && gw->database &&
         store_key(gw->store, &sub->project->id, sub->key_hash, uuid_day(&sub->id), on_rows_before,
@@ -537,6 +554,11 @@ bool submits_broker_away(const struct submits *subs)
 size_t submits_in_flight(const struct submits *subs)
 {
     return subs->in_flight;
+}
+
+size_t submits_waiting(const struct submits *subs)
+{
+    return subs->places;
 }
 
 struct submits *submits_new(struct gateway *gw)

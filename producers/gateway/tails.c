@@ -11,6 +11,7 @@
 #define RUNNING_MAX 100000
 #define WORKERS_MAX 64
 #define WORKER_ALIVE_MS 15000
+#define SAMPLE_EVERY_MS 1000
 #define ENDS_TIMEOUT_MS 5000
 
 struct running {
@@ -37,7 +38,8 @@ struct tails {
     struct table running;
     struct running *oldest, *newest;
     size_t running_count;
-    struct workers workers;
+    const char *enforcement;
+    int64_t sampled_ms;
     struct worker worker[WORKERS_MAX];
 };
 
@@ -110,6 +112,19 @@ static struct running *find_running(const struct tails *tails, const struct uuid
     return NULL;
 }
 
+/* enforcement_mode is what the evidence says; one verdict a second is looked at. */
+static void sample_mode(struct tails *tails, const struct verdict_seen *seen)
+{
+    int64_t now_ms = loop_now_ms(tails->gw->loop);
+    if (!seen->value || (tails->sampled_ms && now_ms - tails->sampled_ms < SAMPLE_EVERY_MS))
+        return;
+    int permissive = verdict_permissive(tails->gw, seen);
+    if (permissive < 0)
+        return;
+    tails->sampled_ms = now_ms;
+    tails->enforcement = permissive ? "permissive" : "enforced";
+}
+
 static void on_verdict(struct tails *tails, const struct record *rec)
 {
     struct gateway *gw = tails->gw;
@@ -124,6 +139,7 @@ static void on_verdict(struct tails *tails, const struct record *rec)
     if (!seen)
         return;
     keyring_project(gw->keyring, &env.project)->open_verdicts++;
+    sample_mode(tails, seen);
     submits_verdict(gw->submits, seen);
 }
 
@@ -450,7 +466,7 @@ bool tails_running(const struct tails *tails, const struct uuid *id, int64_t *st
 
 struct workers tails_workers(const struct tails *tails)
 {
-    struct workers workers = {.enforcement = "unknown"};
+    struct workers workers = {.enforcement = tails->enforcement ? tails->enforcement : "unknown"};
     int64_t now_ms = loop_now_ms(tails->gw->loop);
     for (size_t i = 0; i < WORKERS_MAX; i++)
         workers.alive +=

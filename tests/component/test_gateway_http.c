@@ -172,11 +172,23 @@ static void test_header_flood(void **state)
     assert_true(raw->closed);
     raw_close(raw);
     len = (size_t)snprintf(text, sizeof(text), "GET /get/x HTTP/1.1\r\nHost: a\r\nX-A: ");
-    memset(text + len, 'a', 15000);
-    snprintf(text + len + 15000, sizeof(text) - len - 15000, "\r\n\r\n");
+    memset(text + len, 'a', 7000);
+    snprintf(text + len + 7000, sizeof(text) - len - 7000, "\r\n\r\n");
+    assert_int_equal(raw_once(port, loop, text, &raw), 431);
+    assert_true(raw_has(raw, "headers_too_large"));
+    assert_true(raw->closed);
+    raw_close(raw);
+    memset(text + len, 'a', 19000);
+    snprintf(text + len + 19000, sizeof(text) - len - 19000, "\r\n\r\n");
     int status = raw_once(port, loop, text, &raw);
     assert_true(status == 431 || status == 413); /* libmicrohttpd's own pool is full first */
     assert_true(raw->closed);
+    raw_close(raw);
+    len = (size_t)snprintf(text, sizeof(text), "GET /get/");
+    memset(text + len, 'a', 5000);
+    snprintf(text + len + 5000, sizeof(text) - len - 5000, " HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(raw_once(port, loop, text, &raw), 431);
+    assert_true(raw_has(raw, "headers_too_large"));
     assert_int_equal(handled, 0);
     raw_close(raw);
 }

@@ -130,6 +130,15 @@ ask "/api/result/$absent"; want "an unknown id again" 404
 # the broker stops answering
 broker=$(cat "$dir/service/kafka/supervise/pid")
 kill -STOP "$broker"
+slow=0 end=$((SECONDS + 7)) # what asks the broker blocks the loop: less and less often
+while [ $SECONDS -lt $end ]; do
+    begin=$(date +%s%N)
+    ask /api/health
+    [ $((($(date +%s%N) - begin) / 1000000)) -lt 150 ] || slow=$((slow + 1))
+    sleep 0.05
+done
+[ $slow -ge 1 ] && [ $slow -le 4 ] || fail "of the requests for health, $slow were slow in 7 s"
+echo "ok: a hanging broker was asked $slow times in 7 s"
 begin=$(date +%s%N)
 ask /api/submit -d "$one"; want "broker away: not acknowledged" 503
 [ $((($(date +%s%N) - begin) / 1000000)) -lt 12000 ] || fail "a 503 took too long"

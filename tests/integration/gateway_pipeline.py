@@ -115,12 +115,12 @@ def without_postgres(stack):
         service(stack, "up", "postgres")
 
 
-def set_wait(stack, api, seconds):
-    """Changes gateway.wait_timeout and starts the gateway again."""
+def set_wait(stack, api, seconds, waiters=10000):
+    """Changes gateway.wait_timeout and max_waiters, and starts the gateway again."""
     path = stack.env["RUSTBOX_CONFIG"]
     with open(path) as file:
-        lines = [line for line in file if not line.startswith("wait_timeout")]
-    lines.insert(lines.index("[gateway]\n") + 1, f"wait_timeout = {seconds}s\n")
+        lines = [line for line in file if not line.startswith(("wait_timeout", "max_waiters"))]
+    lines.insert(lines.index("[gateway]\n") + 1, f"wait_timeout = {seconds}s\nmax_waiters = {waiters}\n")
     with open(path, "w") as file:
         file.writelines(lines)
     service(stack, "restart", "gateway")
@@ -151,6 +151,9 @@ def part_ordinary(stack, api):
           and body.get("started_at"), body)
     status, body = api.until(ident, ["completed"])
     check("then terminal", (status, body.get("verdict")) == (200, "AC"), body)
+    health = api.ask("/api/health")[1]
+    check("health tells one worker and the mode that the evidence tells",
+          (health.get("workers"), health.get("enforcement_mode")) == (1, body["evidence"]["isolation_mode"]), health)
 
     with without(stack, "execute"):
         status, body, _ = api.submit("print(1)")
@@ -181,6 +184,14 @@ def part_ordinary(stack, api):
     check("NUL and bytes that are not UTF-8 have a twin field", status == 200
           and base64.b64decode(body.get("stdout_base64") or "") == raw and "�" in body["stdout"]
           and "stderr_base64" not in body and body["stderr"] == "fine", body)
+
+
+    health = api.ask("/api/health")[1]
+    check("health tells processes of execute apart", health.get("workers") == 2, health)  # it was started again
+    check("metrics: requests by path and status", metric(stack, 'http_requests_total{answer="/api/submit 422"}') >= 1
+          and metric(stack, 'http_requests_total{answer="/api/result/ 404"}') >= 2)
+    check("metrics: produce latency, memory of the tails", metric(stack, "produce_seconds_count") >= 5
+          and metric(stack, 'tail_bytes{topic="verdicts"}') > 0)
 
 
 def part_examples(stack, api):
@@ -251,19 +262,24 @@ def part_database(stack, api):
         check(finding, False)
 
 
+def metric(stack, name):
+    """One value of the gateway's /metrics; -1 when it is not there."""
+    with urllib.request.urlopen(stack.env["RUSTBOX_ADMIN"] + "/metrics", timeout=5) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith("rustbox_" + name + " "):
+                return float(line.split()[-1])
+    return -1
+
+
 def resident(pid):
     with open(f"/proc/{pid}/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS"))
 
 
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 def part_waiters(stack, api, count):
     pid, port = stack.pid("gateway"), int(api.url.rsplit(":", 1)[1])
     api.submit("pass", wait=True)
-    idle, before = descriptors(pid), resident(pid)
+    before = resident(pid)
     with without(stack, "execute"):
         started = time.monotonic()
         waiters = Waiters(port, api.key, count)
@@ -278,11 +294,16 @@ def part_waiters(stack, api, count):
         status2, _, _ = api.result(body.get("id", ABSENT))
         took = time.monotonic() - asked
         check(f"others are answered meanwhile, in {took * 1000:.0f} ms", (status, status2) == (202, 200) and took < 1)
+        produced = metric(stack, 'records_out_total{topic="submissions"}')
+        status, body, headers = api.submit("print(4)", wait=True)
+        check("one more than max_waiters: refused", status == 503 and "nothing was accepted" in body["message"]
+              and headers.get("Retry-After"), (status, body))
+        check("and nothing was produced", metric(stack, 'records_out_total{topic="submissions"}') == produced)
         left = waiters.leave(count // 2)
         end = time.monotonic() + 5
-        while descriptors(pid) - idle > count - left + 50 and time.monotonic() < end:
+        while metric(stack, "waiting_requests") > count - left and time.monotonic() < end:
             time.sleep(0.02)
-        check(f"{left} clients left: released", descriptors(pid) - idle <= count - left + 50, descriptors(pid))
+        check(f"{left} clients left: released", metric(stack, "waiting_requests") == count - left)
     waiters.read(45)
     counts = waiters.counts()
     note(f"the others were answered: {counts}, {time.monotonic() - started:.1f} s after the first came")
@@ -314,7 +335,7 @@ def main():
             set_wait(stack, api, WAIT_S)
             part_database(stack, api)
         if "waiters" in parts:
-            set_wait(stack, api, min(30, 12 + options.waiters // 500))
+            set_wait(stack, api, min(30, 12 + options.waiters // 500), options.waiters)
             part_waiters(stack, api, options.waiters)
     note(f"{len(findings)} findings")
     return 1 if findings else 0
