@@ -4,6 +4,8 @@ function(rustbox_box_test name)
         ${PROJECT_SOURCE_DIR}/tests/support/box_fixture.c LINK rb_box rb_evidence rb_base)
     target_compile_definitions(test_${name} PRIVATE RUSTBOX_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
     add_dependencies(test_${name} rustbox-box)
+    # A launcher that starts takes over, and sweeps, what a dead one left: no two tests at a time.
+    set_tests_properties(test_${name} PROPERTIES RUN_SERIAL ON)
 endfunction()
 
 rustbox_box_test(box_bombs)
