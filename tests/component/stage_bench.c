@@ -2,6 +2,7 @@
 #include "stage_bench.h"
 #include "lib/crypto/crypto.h"
 #include <fcntl.h>
+#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,6 +105,12 @@ int bench_setup(void **state)
     return 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
 int bench_teardown(void **state)
 {
     bench_clean(state);
@@ -111,6 +118,7 @@ int bench_teardown(void **state)
     signing_done(&bench.signing);
     keystore_close(bench.ks);
     config_free(bench.config);
+    nftw(bench.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
 
