@@ -4,6 +4,9 @@
  * fetch.wait.max.ms. All partitions travel in one request. */
 #include "lib/kafka/internal.h"
 #include <stdlib.h>
+#include <time.h>
+
+#define COORDINATOR_RETRY_MS 100
 
 static rd_kafka_topic_partition_list_t *all_of(const char *topic, int32_t partitions,
                                                int64_t offset)
@@ -51,6 +54,28 @@ int producer_begin_offsets(struct producer *producer, const char *topic, int32_t
     return edge(producer, topic, partitions, RD_KAFKA_OFFSET_BEGINNING, begins, timeout_ms, err);
 }
 
+static bool coordinator_moves(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
+}
+
+/* A broker that has just started says for a moment that it is not the group's coordinator. */
+static rd_kafka_resp_err_t ask_committed(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                         int timeout_ms)
+{
+    rd_kafka_resp_err_t code;
+    for (int left_ms = timeout_ms;; left_ms -= COORDINATOR_RETRY_MS) {
+        code = rd_kafka_committed(rk, list, left_ms);
+        for (int i = 0; i < list->cnt && !code; i++)
+            code = list->elems[i].err;
+        if (!coordinator_moves(code) || left_ms <= COORDINATOR_RETRY_MS)
+            return code;
+        nanosleep(&(struct timespec){.tv_nsec = COORDINATOR_RETRY_MS * 1000000L}, NULL);
+    }
+}
+
 int bus_committed(const struct bus_config *config, const char *group, const char *topic,
                   int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err)
 {
@@ -71,9 +96,7 @@ int bus_committed(const struct bus_config *config, const char *group, const char
         return -1;
     }
     list = all_of(full, partitions, RD_KAFKA_OFFSET_INVALID);
-    code = rd_kafka_committed(rk, list, timeout_ms);
-    for (int i = 0; i < list->cnt && !code; i++)
-        code = list->elems[i].err;
+    code = ask_committed(rk, list, timeout_ms);
     for (int i = 0; i < list->cnt && !code; i++)
         offsets[list->elems[i].partition] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
     rd_kafka_topic_partition_list_destroy(list);

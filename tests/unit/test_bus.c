@@ -1,6 +1,7 @@
 /* lib/kafka's answers to a broker's errors, on librdkafka's mock broker: control flow and error
  * classes alone. What a broker guarantees is tested in tests/integration/test_bus_kafka.c. */
 #include "lib/base/clock.h"
+#include "lib/base/strict.h"
 #include "lib/kafka/bus.h"
 #include "tests/unit/unit.h"
 #include <librdkafka/rdkafka.h>
@@ -9,6 +10,7 @@
 #define PRODUCE 0 /* numbers of Kafka's requests */
 #define LIST_OFFSETS 2
 #define OFFSET_COMMIT 8
+#define OFFSET_FETCH 9
 
 static rd_kafka_t *host;
 static rd_kafka_mock_cluster_t *cluster;
@@ -155,6 +157,32 @@ static void nobody_listens(void **state)
     producer_close(producer);
 }
 
+/* librdkafka's own retries are used up by five; a broker that stays like that is still an
+ * error. */
+static void a_coordinator_that_moves_is_waited_for(void **state)
+{
+    (void)state;
+    int64_t offset = 7;
+    const rd_kafka_resp_err_t moving = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    rd_kafka_mock_push_request_errors(cluster, OFFSET_FETCH, 5, moving, moving, moving, moving,
+                                      moving);
+    assert_ok(bus_committed(&config, "g", "t", 1, &offset, 10000, &err), err);
+    assert_int_equal(offset, -1);
+}
+
+static void a_coordinator_that_never_comes_is_an_error(void **state)
+{
+    (void)state;
+    int64_t offset = 7;
+    rd_kafka_resp_err_t moving[100];
+    for (size_t i = 0; i < COUNT_OF(moving); i++)
+        moving[i] = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    rd_kafka_mock_push_request_errors_array(cluster, OFFSET_FETCH, COUNT_OF(moving), moving);
+    assert_int_equal(bus_committed(&config, "g", "t", 1, &offset, 500, &err), -1);
+    assert_int_equal(err_class(err.code), ERR_SYSTEMIC);
+    assert_int_equal(offset, 7);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
@@ -164,6 +192,8 @@ int main(void)
         TEST(a_commit_refused_by_the_group_is_busy),
         TEST(a_setting_that_the_library_refuses_is_configuration),
         TEST(nobody_listens),
+        TEST(a_coordinator_that_moves_is_waited_for),
+        TEST(a_coordinator_that_never_comes_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
