@@ -5,7 +5,6 @@
 
 #define BUS_NAME_MAX 250          /* Kafka's limit for topic names is 249 */
 #define BUS_MESSAGE_BYTES 4325376 /* a value of 4 MiB, its headers and the batch around it */
-#define BUS_PARTITIONS_MAX 4096
 
 /* The reason of the last error that the library reported, for our messages. */
 struct bus_reason {

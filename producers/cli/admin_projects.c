@@ -46,11 +46,12 @@ static void print_rows(const struct db_result *rows, const char *name, const cha
         for (size_t i = 0; i < count; i++) {
             struct span text = db_get_text(rows, row, (int)i);
             if (json)
-                put_member(&out, columns[i], text);
+                put_member(&out, columns[i],
+                           db_is_null(rows, row, (int)i) ? span_of(NULL, 0) : text);
             else if (text.len > 0)
                 buf_printf(&out, "%s%.*s", i ? "  " : "", (int)text.len, (const char *)text.data);
             else
-                buf_puts(&out, "  -");
+                buf_puts(&out, i ? "  -" : "-");
         }
         buf_puts(&out, json ? "}" : "\n");
     }

@@ -170,6 +170,11 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0)
         return puts("rustbox " RUSTBOX_VERSION) < 0 ? EXIT_FAILED : EXIT_AC;
-    fprintf(stderr, "rustbox: there is no verb \"%s\"; see rustbox --help\n", argv[1]);
+    if (strcmp(argv[1], "admin") == 0)
+        fputs(
+            "rustbox: admin wants one of its verbs, like \"admin key list\"; see rustbox --help\n",
+            stderr);
+    else
+        fprintf(stderr, "rustbox: there is no verb \"%s\"; see rustbox --help\n", argv[1]);
     return EXIT_USAGE;
 }

@@ -74,7 +74,7 @@ static int run_watch(const struct args *args, int *exit_code, struct err *err)
 
 enum { LIST_LIMIT, LIST_CURSOR, LIST_VERDICT, LIST_LANGUAGE };
 static const struct option list_options[] = {
-    [LIST_LIMIT] = {"--limit", "N", "rows of this page (default 20)"},
+    [LIST_LIMIT] = {"--limit", "N", "rows of this page, 1 to 500 (default 20)"},
     [LIST_CURSOR] = {"--cursor", "TEXT", "where the page before ended"},
     [LIST_VERDICT] = {"--verdict", "NAME", "only this verdict"},
     [LIST_LANGUAGE] = {"--language", "NAME", "only this language"},
@@ -102,7 +102,7 @@ static int run_list(const struct args *args, int *exit_code, struct err *err)
     json_t *json = NULL, *row;
     size_t i;
     *exit_code = EXIT_USAGE;
-    if (option_number(args, LIST_LIMIT, "--limit", 20, 1000, &limit, err))
+    if (option_number(args, LIST_LIMIT, "--limit", 20, 500, &limit, err))
         return -1;
     buf_printf(&path, "/api/submissions?limit=%d", (int)limit);
     for (size_t n = LIST_CURSOR; n < COUNT_OF(names); n++)
@@ -140,7 +140,7 @@ static int run_usage(const struct args *args, int *exit_code, struct err *err)
     if (args->json) {
         print_json(json);
     } else {
-        json_dumpf(json, stdout, JSON_INDENT(2));
+        json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
         putchar('\n');
     }
     json_decref(json);
