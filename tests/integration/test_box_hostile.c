@@ -185,7 +185,7 @@ static unsigned send_until(int fd, unsigned most)
 static void test_client_that_does_not_read(void **state)
 {
     (void)state;
-    struct box_leftovers before = box_fixture_leftovers(&fixture), now;
+    struct box_leftovers before = box_fixture_settled(&fixture), now;
     /* One that goes on sending is closed, for it has more jobs in flight than slots. */
     int greedy = raw_connection();
     unsigned most = send_until(greedy, 4000);

@@ -253,7 +253,7 @@ static void assert_nothing_left(struct box_leftovers before)
 static void test_client_dies(void **state)
 {
     (void)state;
-    struct box_leftovers before = box_fixture_leftovers(&fixture);
+    struct box_leftovers before = box_fixture_settled(&fixture);
     struct box *other = NULL;
     struct box_info info;
     struct err err;
@@ -277,7 +277,7 @@ static void test_many_jobs_leave_nothing(void **state)
     static const char *const codes[] = {
         "import os\nfor i in range(3):\n if os.fork() == 0: break\n", "import os\nos.abort()\n",
         "open('/tmp/x', 'w').write('x' * 9000)\n", "import os\nos.kill(os.getpid(), 9)\n"};
-    struct box_leftovers before = box_fixture_leftovers(&fixture);
+    struct box_leftovers before = box_fixture_settled(&fixture);
     for (int i = 0; i < 300; i++) {
         struct box_report report;
         struct box_job job = box_fixture_job(LANGUAGE_python, codes[i % 4]);

@@ -223,3 +223,16 @@ struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture)
         fclose(file);
     return left;
 }
+
+struct box_leftovers box_fixture_settled(const struct box_fixture *fixture)
+{
+    struct box_leftovers now, last = box_fixture_leftovers(fixture);
+    for (int tries = 0, same = 0; tries < 250 && same < 5; tries++) {
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        now = box_fixture_leftovers(fixture);
+        bool quiet = now.groups == 0 && now.children == 0 && memcmp(&now, &last, sizeof now) == 0;
+        same = quiet ? same + 1 : 0;
+        last = now;
+    }
+    return last;
+}

@@ -31,5 +31,7 @@ struct box_leftovers {
     unsigned groups, mounts, children, descriptors;
 };
 struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture);
+/* The same once nothing has changed for 100 ms: what an earlier test closed may still be going. */
+struct box_leftovers box_fixture_settled(const struct box_fixture *fixture);
 unsigned box_fixture_instance(const struct box_fixture *fixture); /* from its log */
 unsigned box_fixture_groups(unsigned instance); /* job groups below rustbox-N, all trees */
