@@ -3,6 +3,7 @@
  * Offsets are committed by hand alone, and an offset outside of the log is an error, never a silent
  * reset. Uses rd_kafka_consumer_poll: the library's batch call has offset bugs around pause, resume
  * and rebalance. The descriptor tells of new work once: poll until there is nothing left. */
+#include "lib/base/clock.h"
 #include "lib/base/strict.h"
 #include "lib/kafka/internal.h"
 #include <stdio.h>
@@ -337,21 +338,37 @@ int consumer_resume(struct consumer *consumer, const char *topic, int32_t partit
     return pause_or_resume(consumer, topic, partition, false, err);
 }
 
+static rd_kafka_resp_err_t seek_once(struct consumer *consumer,
+                                     rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_error_t *failed = rd_kafka_seek_partitions(consumer->rk, list, SEEK_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    if (failed) {
+        code = rd_kafka_error_code(failed);
+        rd_kafka_error_destroy(failed);
+        return code;
+    }
+    for (int i = 0; i < list->cnt && !code; i++)
+        code = list->elems[i].err;
+    return code;
+}
+
+/* librdkafka 2.0.2 takes the milliseconds of rd_kafka_seek_partitions as microseconds: on a busy
+ * machine it gives up after 5 ms on a seek that is still being done. Asking again is harmless: the
+ * last seek counts, and all go to the same place. */
 int consumer_seek(struct consumer *consumer, const struct partition_at *to, size_t count,
                   struct err *err)
 {
+    int64_t until_ms = clock_mono_ms(&clock_system) + SEEK_TIMEOUT_MS;
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;
-    rd_kafka_error_t *failed;
 
     if (to_list(consumer, to, count, &list, err) < 0)
         return -1;
-    failed = rd_kafka_seek_partitions(consumer->rk, list, SEEK_TIMEOUT_MS);
-    code = failed ? rd_kafka_error_code(failed) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int i = 0; i < list->cnt && !code; i++)
-        code = list->elems[i].err;
-    if (failed)
-        rd_kafka_error_destroy(failed);
+    do
+        code = seek_once(consumer, list);
+    while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && clock_mono_ms(&clock_system) < until_ms);
     rd_kafka_topic_partition_list_destroy(list);
     if (code)
         return bus_fail(err, consumer->rk, &consumer->reason, code, "seek");

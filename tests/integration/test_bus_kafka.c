@@ -4,7 +4,12 @@
 #include "lib/kafka/bus.h"
 #include "tests/support/broker.h"
 #include "tests/unit/unit.h"
+#include <dirent.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 static struct broker broker;
 static struct err err;
@@ -324,6 +329,73 @@ static void pause_resume_and_seek(void **state)
     consumer_close(consumer);
 }
 
+static atomic_bool busy;
+
+static void *keep_busy(void *cpu)
+{
+    assert_int_equal(sched_setaffinity(0, sizeof(cpu_set_t), cpu), 0);
+    while (atomic_load(&busy))
+        ;
+    return NULL;
+}
+
+/* Every thread of the library shares a processor with a busy one and gets only what is left over.
+ */
+static void starve_library(const cpu_set_t *cpu)
+{
+    const struct sched_param none = {0};
+    struct dirent *entry;
+    char path[300], name[32];
+    DIR *tasks = opendir("/proc/self/task");
+    int starved = 0;
+
+    while ((entry = readdir(tasks)) != NULL) {
+        FILE *comm;
+
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        if (entry->d_name[0] == '.' || (comm = fopen(path, "r")) == NULL)
+            continue;
+        if (fgets(name, sizeof name, comm) != NULL && strcmp(name, "rdk:main\n") == 0) {
+            pid_t thread = atoi(entry->d_name);
+
+            starved++;
+            assert_int_equal(sched_setaffinity(thread, sizeof *cpu, cpu), 0);
+            assert_int_equal(sched_setscheduler(thread, SCHED_IDLE, &none), 0);
+        }
+        fclose(comm);
+    }
+    closedir(tasks);
+    assert_true(starved > 0);
+}
+
+static void a_seek_waits_for_a_starved_library(void **state)
+{
+    struct bus_config with = config("starved.");
+    struct consumer *consumer;
+    struct partition_at back = {"t", 0, 1};
+    pthread_t thread;
+    cpu_set_t cpu;
+
+    (void)state;
+    make_topic(&with, 1);
+    produce_numbers(&with, 0, 0, 3);
+    consumer = join(&with, NULL);
+    expect_number(consumer, 0);
+    CPU_ZERO(&cpu);
+    CPU_SET((size_t)sched_getcpu(), &cpu);
+    atomic_store(&busy, true);
+    assert_int_equal(pthread_create(&thread, NULL, keep_busy, &cpu), 0);
+    starve_library(&cpu);
+    for (int n = 0; n < 20; n++)
+        assert_ok(consumer_seek(consumer, &back, 1, &err), err);
+    atomic_store(&busy, false);
+    pthread_join(thread, NULL);
+    expect_number(consumer, 1);
+    expect_number(consumer, 2);
+    expect_none(consumer, 100);
+    consumer_close(consumer);
+}
+
 struct hook_state {
     int64_t offset;
     int failures, calls, revoked;
@@ -547,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_value_beyond_the_limit_is_refused_at_once),
         cmocka_unit_test(a_group_goes_on_at_its_commit_and_rejoins_at_once),
         cmocka_unit_test(pause_resume_and_seek),
+        cmocka_unit_test(a_seek_waits_for_a_starved_library),
         cmocka_unit_test(a_hook_chooses_the_start_and_may_fail_for_a_while),
         cmocka_unit_test(a_second_member_takes_partitions_and_the_first_is_told),
         cmocka_unit_test(an_offset_outside_of_the_log_is_never_replaced),
