@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,11 +19,12 @@
 
 #define PROGRAMS_MAX 32
 #define CLIENTS_MAX 2048
-#define STAGES 5
 
-/* Times in a result: three in evidence.queue, two of the result itself, then the client's own. */
-static const char *const stage_names[STAGES + 1] = {"received",   "admitted",     "dequeued",
-                                                    "started_at", "completed_at", "answered"};
+/* Times in a result: three in evidence.queue, two of the result itself. */
+#define TIMES 5
+#define QUEUE_TIMES 3
+static const char *const time_names[TIMES] = {"received", "admitted", "dequeued", "started_at",
+                                              "completed_at"};
 
 struct options {
     const char *api, *key, *ids_path;
@@ -47,8 +49,6 @@ struct client {
 struct totals {
     long sent, done, failed, status[600];
     double *latency_ms;
-    double *stage_ms[STAGES];
-    long staged;
     cJSON *verdicts;
     FILE *ids;
 };
@@ -127,7 +127,6 @@ static void start(CURLM *multi, struct client *client, const struct options *opt
 }
 
 /* RFC 3339 in UTC with microseconds, as the API writes it; 0 when it is anything else. */
-/* RFC 3339 in UTC with microseconds, as the API writes it; 0 when it is anything else. */
 static int64_t member_ns(const cJSON *object, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
@@ -139,20 +138,14 @@ static int64_t member_ns(const cJSON *object, const char *name)
     return (int64_t)timegm(&tm) * 1000000000 + strtoll(rest + 1, NULL, 10) * 1000;
 }
 
-static void note_stages(struct totals *totals, const cJSON *body, int64_t answered_ns)
+/* The way of one submission in nanoseconds since 1970, comma-separated; 0 for a time not told. */
+static void print_times(FILE *to, const cJSON *body, int64_t answered_ns)
 {
     const cJSON *evidence = cJSON_GetObjectItemCaseSensitive(body, "evidence");
     const cJSON *queue = cJSON_GetObjectItemCaseSensitive(evidence, "queue");
-    int64_t at[STAGES + 1];
-    for (int i = 0; i < STAGES; i++) {
-        at[i] = member_ns(i < 3 ? queue : body, stage_names[i]);
-        if (!at[i])
-            return;
-    }
-    at[STAGES] = answered_ns;
-    for (int i = 0; i < STAGES; i++)
-        totals->stage_ms[i][totals->staged] = (double)(at[i + 1] - at[i]) / 1e6;
-    totals->staged++;
+    for (int i = 0; i < TIMES; i++)
+        fprintf(to, "%" PRId64 ",", member_ns(i < QUEUE_TIMES ? queue : body, time_names[i]));
+    fprintf(to, "%" PRId64, answered_ns);
 }
 
 static bool finish(struct totals *totals, struct client *client, const struct options *opt,
@@ -179,10 +172,12 @@ static bool finish(struct totals *totals, struct client *client, const struct op
             cJSON_SetNumberValue(old, old->valuedouble + 1);
         else
             cJSON_AddNumberToObject(totals->verdicts, name, 1);
-        note_stages(totals, body, ended);
     }
-    if (totals->ids && cJSON_IsString(id))
-        fprintf(totals->ids, "%ld\t%s\t%s\t%ld\n", status, id->valuestring, name, client->number);
+    if (totals->ids && cJSON_IsString(id)) {
+        fprintf(totals->ids, "%ld\t%s\t%s\t%ld\t", status, id->valuestring, name, client->number);
+        print_times(totals->ids, body, ended);
+        fputc('\n', totals->ids);
+    }
     cJSON_Delete(body);
     return true;
 }
@@ -224,12 +219,6 @@ static void report(struct totals *totals, double seconds)
     }
     cJSON_AddItemToObject(out, "verdicts", totals->verdicts);
     add_quantiles(out, "latency_ms", totals->latency_ms, totals->done);
-    cJSON *stages = cJSON_AddObjectToObject(out, "stages_ms");
-    for (int i = 0; i < STAGES && totals->staged; i++) {
-        char name[40];
-        snprintf(name, sizeof(name), "%s_to_%s", stage_names[i], stage_names[i + 1]);
-        add_quantiles(stages, name, totals->stage_ms[i], totals->staged);
-    }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     cJSON_AddNumberToObject(out, "client_cpu_s",
@@ -306,8 +295,7 @@ static void run(const struct options *opt, struct totals *totals)
 
 static const char usage[] =
     "usage: rustbox-load [options] --program LANGUAGE:FILE ...\n"
-    "Submits programs and prints one JSON object: counts by status and verdict, latencies, "
-    "stages.\n"
+    "Submits programs and prints one JSON object: counts by status and verdict, latencies.\n"
     "  --api URL        loopback only; default $RUSTBOX_API\n"
     "  --key KEY        default $RUSTBOX_KEY\n"
     "  --clients N      requests in flight (default 1, at most 2048)\n"
@@ -316,7 +304,9 @@ static const char usage[] =
     "  --wait           ?wait=true: latency to the verdict\n"
     "  --keyed          a fresh Idempotency-Key for each request\n"
     "  --retry          repeat after 503 and network errors (use with --keyed)\n"
-    "  --ids FILE       status, id, verdict, request number of every answer that named an id\n"
+    "  --ids FILE       a line for every answer that named an id: status, id, verdict, request\n"
+    "                   number, and its times (ns since 1970, 0 = not told): received, admitted,\n"
+    "                   dequeued, started, ended, answered\n"
     "  --deadline S     stop after S seconds (default 120)\n"
     "Exit status: 0 when all requests were answered, 1 when some were not, 2 for a wrong call.\n";
 
@@ -399,8 +389,6 @@ int main(int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     struct totals totals = {.verdicts = cJSON_CreateObject()};
     totals.latency_ms = calloc((size_t)opt.requests, sizeof(double));
-    for (int i = 0; i < STAGES; i++)
-        totals.stage_ms[i] = calloc((size_t)opt.requests, sizeof(double));
     if (opt.ids_path && !(totals.ids = fopen(opt.ids_path, "we"))) {
         fprintf(stderr, "rustbox-load: --ids %s: %s\n", opt.ids_path, strerror(errno));
         return 2;
@@ -410,8 +398,6 @@ int main(int argc, char **argv)
     if (totals.ids && fclose(totals.ids))
         complete = false;
     free(totals.latency_ms);
-    for (int i = 0; i < STAGES; i++)
-        free(totals.stage_ms[i]);
     for (size_t i = 0; i < opt.programs; i++)
         free(opt.bodies[i]);
     curl_global_cleanup();
