@@ -31,6 +31,13 @@ _Noreturn void child_fail(int sync_fd, const char *where)
     _exit(125);
 }
 
+int64_t child_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static void kill_all(int signal)
 {
     (void)signal;
@@ -102,9 +109,7 @@ static struct child_message wait_for(pid_t program)
     do
         pid = wait4(-1, &status, 0, NULL);
     while (pid != program && !(pid < 0 && errno == ECHILD));
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    message.ended_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    message.ended_ns = child_now_ns();
     message.status = status;
     while (wait4(-1, NULL, WNOHANG, NULL) > 0)
         message.zombies++;
@@ -124,11 +129,13 @@ _Noreturn void child_init(const struct child_spec *spec)
     prctl(PR_SET_NAME, "init");
     if (getpid() != 1)
         child_fail(spec->sync_fd, "make a pid namespace");
+    spec->at[STEP_init] = child_now_ns();
     reset_signals();
     umask(022);
     if (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0)
         child_fail(spec->sync_fd, "name the sandbox");
     build_root(spec);
+    spec->at[STEP_root] = child_now_ns();
     pid_t program = fork();
     if (program < 0)
         child_fail(spec->sync_fd, "start the payload");

@@ -11,6 +11,14 @@
 #include "schemas/languages.h"
 #include <sys/types.h>
 
+/* steps.def: where the time of a phase goes. */
+enum step {
+#define STEP(name, text) STEP_##name,
+#include "sandbox/steps.def"
+#undef STEP
+    STEP_COUNT
+};
+
 struct child_spec {
     const char *root; /* the language's read-only root, in the launcher's mount namespace */
     int sync_fd, stdin_fd, stdout_fd, stderr_fd;
@@ -20,6 +28,7 @@ struct child_spec {
     const struct filter *filter;
     struct limits limits;
     uid_t uid;       /* and gid */
+    int64_t *at;     /* [STEP_COUNT], the child stamps its own copy */
     uint32_t layers; /* of enum child_layer: what is left off, tests only; 0 otherwise */
 };
 
@@ -53,7 +62,9 @@ struct child_message {
     int32_t listener; /* -1 = no filter (tests) */
     int32_t status;   /* wait status of the program */
     uint64_t rss_max_bytes, zombies;
-    int64_t ended_ns; /* CLOCK_MONOTONIC */
+    int64_t ended_ns;       /* CLOCK_MONOTONIC */
+    int64_t at[STEP_COUNT]; /* loaded: what the child stamped */
 };
 
+int64_t child_now_ns(void); /* CLOCK_MONOTONIC */
 _Noreturn void child_init(const struct child_spec *spec);

@@ -133,7 +133,9 @@ static void run_steps(const struct toolchain_phase *commands)
 
 _Noreturn void child_payload(const struct child_spec *spec)
 {
+    int64_t *at = spec->at;
     struct sigaction usual = {.sa_handler = SIG_DFL};
+    at[STEP_payload] = child_now_ns();
     sigaction(SIGUSR1, &usual, NULL);
     if (setsid() < 0)
         child_fail(spec->sync_fd, "start a session");
@@ -141,14 +143,19 @@ _Noreturn void child_payload(const struct child_spec *spec)
         child_fail(spec->sync_fd, "join the control groups");
     if (!(spec->layers & LAYER_CGROUP) && unshare(CLONE_NEWCGROUP) != 0)
         child_fail(spec->sync_fd, "unshare the control group namespace");
+    at[STEP_joined] = child_now_ns();
     order_descriptors(spec);
     if (chdir("/tmp") != 0)
         child_fail(SYNC, "enter /tmp");
     if (!(spec->layers & LAYER_RLIMITS))
         set_limits(&spec->limits);
+    at[STEP_limited] = child_now_ns();
     drop_identity(spec);
+    at[STEP_dropped] = child_now_ns();
     struct child_message message = {.kind = CHILD_LOADED};
     message.listener = load_filter(spec);
+    at[STEP_loaded] = child_now_ns();
+    memcpy(message.at, at, sizeof message.at);
     char go;
     if (write(SYNC, &message, sizeof message) != (ssize_t)sizeof message || read(SYNC, &go, 1) != 1)
         _exit(123); /* the launcher is gone */

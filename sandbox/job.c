@@ -61,9 +61,12 @@ static int open_files(struct job *job, struct err *err)
         if (job->files[i] < 0)
             return err_sys(err, ERR_SYSTEM, "memfd_create");
     }
-    job->source_mount = mount_with(job->code, language_source(job->request.language), 0444, err);
-    if (job->source_mount < 0)
-        return -1;
+    if (job->box_mount < 0) {
+        job->source_mount =
+            mount_with(job->code, language_source(job->request.language), 0444, err);
+        if (job->source_mount < 0)
+            return -1;
+    }
     /* Readable for the job: programs open /dev/stdin, which is a permission check of its own. */
     job->input_mount = mount_with(job->input, "stdin", 0444, err);
     return job->input_mount >= 0 ? 0 : -1;
@@ -155,7 +158,7 @@ void job_start(struct job *job)
         return give_up(job, toolchain->why_missing);
     if (open_files(job, &err) != 0)
         return give_up(job, err.message);
-    start_phase(job, toolchain->has_compile);
+    start_phase(job, toolchain->has_compile && job->box_mount < 0);
 }
 
 void job_cancel(struct job *job)

@@ -12,7 +12,8 @@ struct job {
     int code, input;        /* memfds from the client, owned */
     int files[PIPE_COUNT];  /* what the program wrote, owned */
     int input_mount;        /* a tmpfs holding stdin, owned while the job runs */
-    int source_mount, box_mount;
+    int source_mount;
+    int box_mount; /* what the run finds at /box; given before the start, there is no compile */
     struct evidence ev;
     struct phase phase;
     bool compiling, cancelled;

@@ -131,7 +131,8 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->remove_tries = 0;
     phase->active = phase->collected = phase->output_lost = false;
     phase->probe = start->probe;
-    phase->began_ns = loop_now_ns();
+    memset(phase->at, 0, sizeof phase->at);
+    phase->began_ns = phase->at[STEP_began] = loop_now_ns();
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
     phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
     host_root_path(host, start->language, start->compile, phase->root, sizeof phase->root);
@@ -143,6 +144,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
                                       .commands = commands,
                                       .filter = &host->filters[commands->family],
                                       .limits = start->limits,
+                                      .at = phase->at,
                                       .layers = host->config.layers_off};
     struct watch *watches[] = {
         &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,
@@ -167,14 +169,21 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     phase->spec.uid = host_uid_get(phase->host);
     if (phase->spec.uid == 0)
         return err_set(err, ERR_SYSTEM, "all user ids are in use");
-    if (open_channels(phase, far, err) != 0 || open_group(phase, err) != 0 ||
-        open_mounts(phase, err) != 0)
+    if (open_channels(phase, far, err) != 0)
         return -1;
+    phase->at[STEP_channels] = loop_now_ns();
+    if (open_group(phase, err) != 0)
+        return -1;
+    phase->at[STEP_group] = loop_now_ns();
+    if (open_mounts(phase, err) != 0)
+        return -1;
+    phase->at[STEP_mounts] = loop_now_ns();
     phase->spec.sync_fd = far->sync;
     phase->spec.stdout_fd = far->pipes[PIPE_OUT];
     phase->spec.stderr_fd = far->pipes[PIPE_ERR];
     if (clone_init(phase, err) != 0)
         return -1;
+    phase->at[STEP_cloned] = loop_now_ns();
     phase->active = true;
     /* A failure from here on ends the phase through the init's death. */
     struct err late;
@@ -255,6 +264,7 @@ static void collect(struct phase *phase)
         pe->wall_ns =
             (uint64_t)((phase->ended_ns ? phase->ended_ns : loop_now_ns()) - phase->go_ns);
     phase->collected = true;
+    phase->at[STEP_collected] = loop_now_ns();
 }
 
 void phase_finish(struct phase *phase)
@@ -278,10 +288,12 @@ void phase_finish(struct phase *phase)
         phase_note(phase->ev, "control group %s stays: it was still busy after %d tries",
                    phase->group.name, REMOVE_TRIES);
     cgroup_close(&phase->group);
+    phase->at[STEP_removed] = loop_now_ns();
     if (empty)
         host_uid_put(phase->host, phase->spec.uid); /* else nobody may ever get it again */
     phase->ev->teardown_ns += (uint64_t)(phase->ended_ns ? loop_now_ns() - phase->ended_ns : 0);
     close_all(phase);
+    phase->at[STEP_done] = loop_now_ns();
     phase->active = false;
     phase->done(phase);
 }

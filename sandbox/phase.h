@@ -34,6 +34,7 @@ struct phase {
     int tmp_mount; /* stays open after done, for the output; phase_release closes it */
     struct phase_output outputs[PIPE_COUNT];
     struct watch init_watch, sync, timer, oom, listener;
+    int64_t at[STEP_COUNT]; /* 0 = not reached */
     int64_t began_ns, go_ns, ended_ns, kill_by_ns;
     unsigned remove_tries;
     bool probe; /* a trial: end as soon as the isolation was read back */

@@ -211,11 +211,16 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
     struct err err;
     if (phase->go_ns)
         return phase_fail(phase, "the payload reported itself twice");
+    phase->at[STEP_noticed] = loop_now_ns();
+    for (int i = STEP_init; i <= STEP_loaded; i++)
+        phase->at[i] = message->at[i];
     if (watch_listener(phase, payload, message->listener, &err) != 0)
         return phase_fail(phase, "%s", err.message);
+    phase->at[STEP_listening] = loop_now_ns();
     phase->spec.tmp_mount = phase->tmp_mount;
     readback(phase->host, &phase->spec, phase->init, payload, ev, phase->pe);
     memcpy(ev->filter_sha256, phase->spec.filter->sha256, sizeof ev->filter_sha256);
+    phase->at[STEP_read_back] = loop_now_ns();
     uint32_t lacking = ev->controls_missing & readback_required();
     for (int i = 0; i < CONTROL_COUNT && !phase->host->config.permissive && !phase->probe; i++)
         if (lacking & (1u << i))
@@ -225,7 +230,7 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
         return kill_init(phase);
     if (phase->kill_by_ns)
         return;
-    phase->go_ns = loop_now_ns();
+    phase->go_ns = phase->at[STEP_go] = loop_now_ns();
     ev->setup_ns += (uint64_t)(phase->go_ns - phase->began_ns);
     if (write(phase->sync_fd, "G", 1) != 1)
         return phase_fail(phase, "the payload could not be started");
@@ -238,7 +243,7 @@ static void on_ended(struct phase *phase, const struct child_message *message)
 {
     struct phase_evidence *pe = phase->pe;
     int status = message->status;
-    phase->ended_ns = message->ended_ns;
+    phase->ended_ns = phase->at[STEP_ended] = message->ended_ns;
     pe->rss_max_bytes = message->rss_max_bytes;
     pe->zombies = message->zombies;
     pe->exited = WIFEXITED(status);
@@ -319,6 +324,7 @@ void phase_on_init(struct watch *watch, uint32_t events)
         return;
     loop_remove(&phase->host->loop, watch);
     close(take_fd(&phase->init_fd));
+    phase->at[STEP_reaped] = loop_now_ns();
     if (phase->ev->setup_ok && !phase->go_ns && !phase->pe->actions && !phase->probe) {
         phase_messages(phase); /* the reason may still be in the queue */
         if (phase->ev->setup_ok && !phase->go_ns)

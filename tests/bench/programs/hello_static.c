@@ -1,0 +1,6 @@
+#include <unistd.h>
+
+int main(void)
+{
+    return write(1, "hello\n", 6) != 6;
+}

@@ -1,0 +1,427 @@
+/* rustbox-sandbox-bench: what a sandbox costs, measured on the launcher's own code in this process.
+ *
+ * Every round starts each thing once, so that all of them meet the same noise: the floor (spawn of
+ * a static program), each case without a sandbox and with one, and the peers' commands. Prints the
+ * raw samples as JSON; ops/bench makes figures of them. It judges nothing, and nothing of it runs
+ * in the product. Root only. */
+#include "lib/base/cleanup.h"
+#include "lib/base/strict.h"
+#include "lib/log/log.h"
+#include "sandbox/job.h"
+#include "sandbox/trial.h"
+#include <fcntl.h>
+#include <getopt.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#define CASES_MAX 16
+#define PEERS_MAX 4
+#define ARGS_MAX 40
+#define SLICES 5 /* of a rate: the things measured take turns */
+#define SLOTS 2
+
+static const char help[] =
+    "usage: rustbox-sandbox-bench --state-dir DIR --floor PROGRAM [options]\n"
+    "  --case NAME:LANGUAGE:DIR   what the run finds at /box; the first one's rate is measured "
+    "too\n"
+    "  --peer NAME:COMMAND        words separated by spaces, started like the floor\n"
+    "  --rounds N                 samples of each (default 100)\n"
+    "  --rate N                   one-shot sandboxes for the rates (default 1000; 0 = none)\n";
+
+static const char *const step_names[STEP_COUNT] = {
+#define STEP(name, text) #name,
+#include "sandbox/steps.def"
+#undef STEP
+};
+
+struct series {
+    const char *name;
+    double *us;
+    size_t count;
+};
+
+struct bench_case {
+    char *name, *dir;
+    enum language language;
+    const char *argv[ARGS_MAX]; /* without a sandbox */
+    char *room[ARGS_MAX];
+    struct series bare, boxed, steps[STEP_COUNT];
+};
+
+struct peer {
+    char *name;
+    const char *argv[ARGS_MAX];
+    struct series series;
+    double per_second;
+};
+
+struct bench {
+    struct host_config config;
+    uint64_t rounds, rate;
+    struct peer floor, peers[PEERS_MAX];
+    struct bench_case cases[CASES_MAX];
+    size_t peer_count, case_count;
+    double boxed_per_second;
+};
+
+static struct bench bench = {.rounds = 100, .rate = 1000};
+static struct host host;
+
+static _Noreturn void die(const char *what, const char *why)
+{
+    fprintf(stderr, "rustbox-sandbox-bench: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void add(struct series *series, int64_t ns)
+{
+    if (!series->us)
+        series->us = calloc(bench.rounds, sizeof *series->us);
+    if (!series->us)
+        die("samples", "no memory");
+    if (series->count < bench.rounds)
+        series->us[series->count++] = (double)ns / 1000;
+}
+
+static int64_t spawn_once(const char *const *argv, const char *const *env)
+{
+    static char *const empty[] = {NULL};
+    posix_spawn_file_actions_t actions;
+    int64_t begin = loop_now_ns();
+    pid_t pid;
+    int status = 0;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    int error = posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv,
+                            env ? (char *const *)(uintptr_t)env : empty);
+    if (error != 0)
+        die(argv[0], strerror(error));
+    waitpid(pid, &status, 0);
+    posix_spawn_file_actions_destroy(&actions);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        die(argv[0], "did not exit 0");
+    return loop_now_ns() - begin;
+}
+
+/* A client's memfd: sealed, with the contents of a file (NULL = empty). */
+static int client_memfd(const char *path)
+{
+    int fd = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    AUTO_FD int from = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    char bytes[4096];
+    for (ssize_t got; from >= 0 && (got = read(from, bytes, sizeof bytes)) > 0;)
+        if (write(fd, bytes, (size_t)got) != got)
+            die("memfd", strerror(errno));
+    if (fd < 0 || (path && from < 0) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+        die(path ? path : "memfd", strerror(errno));
+    return fd;
+}
+
+/* What a harvested compile would be: a detached read-only mount. */
+static int box_of(const char *dir)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+    int fd = open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0)
+        die(dir, strerror(errno));
+    return fd;
+}
+
+struct slot {
+    struct job job;
+    const struct bench_case *of;
+    int64_t begin_ns, end_ns;
+    unsigned *left, *running; /* rates */
+};
+
+static void begin(struct slot *slot, void (*done)(struct job *))
+{
+    char path[4096];
+    const struct bench_case *of = slot->of;
+    bool compiled = host.toolchains[of->language].has_compile;
+    snprintf(path, sizeof path, "%s/%s", of->dir, language_source(of->language));
+    slot->job = (struct job){
+        .host = &host,
+        .request = {.language = of->language, .run = limits_run(of->language, PROFILE_JUDGE)},
+        .code = client_memfd(compiled ? NULL : path),
+        .input = client_memfd(NULL),
+        .files = {-1, -1},
+        .input_mount = -1,
+        .source_mount = -1,
+        .box_mount = -1,
+        .done = done,
+        .owner = slot};
+    slot->begin_ns = loop_now_ns();
+    if (compiled)
+        slot->job.box_mount = box_of(of->dir);
+    job_start(&slot->job);
+}
+
+static void check(const struct job *job)
+{
+    const struct evidence *ev = &job->ev;
+    if (!ev->setup_ok || !ev->run.exited || ev->run.exit_code != 0)
+        die("a sandboxed program did not exit 0", ev->setup_error);
+}
+
+static void on_single(struct job *job)
+{
+    struct slot *slot = job->owner;
+    slot->end_ns = loop_now_ns();
+    host.loop.stop = true;
+}
+
+static void run_boxed(struct bench_case *of)
+{
+    static struct slot slot;
+    struct err err;
+    slot.of = of;
+    host.loop.stop = false;
+    begin(&slot, on_single);
+    if (!host.loop.stop && loop_run(&host.loop, &err) != 0)
+        die("loop", err.message);
+    check(&slot.job);
+    job_release(&slot.job);
+    add(&of->boxed, slot.end_ns - slot.begin_ns);
+    const int64_t *at = slot.job.phase.at;
+    add(&of->steps[0], at[0] - slot.begin_ns);
+    for (int i = 1; i < STEP_COUNT; i++)
+        add(&of->steps[i], at[i] - at[i - 1]);
+}
+
+static void on_rated(struct job *job)
+{
+    struct slot *slot = job->owner;
+    check(job);
+    job_release(job);
+    slot->end_ns = 1; /* free */
+    host.loop.stop = true;
+}
+
+static int64_t rate_boxed(const struct bench_case *of, uint64_t count)
+{
+    static struct slot slots[SLOTS];
+    struct err err;
+    int64_t from = loop_now_ns();
+    uint64_t started = 0, running = 0;
+    for (int i = 0; i < SLOTS; i++)
+        slots[i].end_ns = 1;
+    while (started < count || running > 0) {
+        for (int i = 0; i < SLOTS; i++) {
+            if (!slots[i].end_ns)
+                continue;
+            running -= slots[i].of != NULL;
+            slots[i].of = NULL;
+            if (started >= count)
+                continue;
+            slots[i].of = of;
+            slots[i].end_ns = 0;
+            started++;
+            running++;
+            begin(&slots[i], on_rated);
+        }
+        host.loop.stop = running == 0;
+        if (loop_run(&host.loop, &err) != 0)
+            die("loop", err.message);
+    }
+    return loop_now_ns() - from;
+}
+
+static int64_t rate_spawn(const char *const *argv, uint64_t count)
+{
+    int64_t from = loop_now_ns();
+    for (int i = 0; i < SLOTS; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            die("fork", strerror(errno));
+        for (uint64_t n = 0; pid == 0 && n < count / SLOTS; n++)
+            spawn_once(argv, NULL);
+        if (pid == 0)
+            _exit(0);
+    }
+    for (int status, i = 0; i < SLOTS; i++)
+        if (wait(&status) < 0 || status != 0)
+            die(argv[0], "a worker failed");
+    return loop_now_ns() - from;
+}
+
+static void measure_rates(void)
+{
+    double boxed = 0, floor = 0, peers[PEERS_MAX] = {0};
+    /* Each slice of a peer is a tenth: the slow ones would take minutes. */
+    uint64_t slice = bench.rate / SLICES, tenth = slice / 10 + SLOTS;
+    for (int i = 0; i < SLICES; i++) {
+        fprintf(stderr, "bench: rates, part %d of %d\n", i + 1, SLICES);
+        floor += (double)rate_spawn(bench.floor.argv, slice);
+        boxed += (double)rate_boxed(&bench.cases[0], slice);
+        for (size_t p = 0; p < bench.peer_count; p++)
+            peers[p] += (double)rate_spawn(bench.peers[p].argv, tenth);
+    }
+    bench.floor.per_second = 1e9 * (double)(slice / SLOTS * SLOTS * SLICES) / floor;
+    bench.boxed_per_second = 1e9 * (double)(slice * SLICES) / boxed;
+    for (size_t p = 0; p < bench.peer_count; p++)
+        bench.peers[p].per_second = 1e9 * (double)(tenth / SLOTS * SLOTS * SLICES) / peers[p];
+}
+
+static void measure(void)
+{
+    for (uint64_t round = 0; round < bench.rounds; round++) {
+        if (round % 20 == 0)
+            fprintf(stderr, "bench: round %llu of %llu\n", (unsigned long long)round,
+                    (unsigned long long)bench.rounds);
+        add(&bench.floor.series, spawn_once(bench.floor.argv, NULL));
+        for (size_t i = 0; i < bench.case_count; i++) {
+            struct bench_case *of = &bench.cases[i];
+            const char *const *env = host.toolchains[of->language].run.env;
+            add(&of->bare, spawn_once(of->argv, env));
+            run_boxed(of);
+        }
+        for (size_t i = 0; i < bench.peer_count; i++)
+            add(&bench.peers[i].series, spawn_once(bench.peers[i].argv, NULL));
+    }
+}
+
+static void print_series(const struct series *series)
+{
+    putchar('[');
+    for (size_t i = 0; i < series->count; i++)
+        printf("%s%.1f", i ? "," : "", series->us[i]);
+    putchar(']');
+}
+
+static void print_peer(const char *name, const struct peer *peer)
+{
+    printf("{\"name\":\"%s\",\"per_second\":%.1f,\"us\":", name, peer->per_second);
+    print_series(&peer->series);
+    putchar('}');
+}
+
+static void print_all(void)
+{
+    printf("{\"floor\":");
+    print_peer("floor", &bench.floor);
+    printf(",\"sandboxes_per_second\":%.1f,\"peers\":[", bench.boxed_per_second);
+    for (size_t i = 0; i < bench.peer_count; i++) {
+        fputs(i ? "," : "", stdout);
+        print_peer(bench.peers[i].name, &bench.peers[i]);
+    }
+    printf("],\"cases\":[");
+    for (size_t i = 0; i < bench.case_count; i++) {
+        const struct bench_case *of = &bench.cases[i];
+        printf("%s{\"name\":\"%s\",\"unsandboxed_us\":", i ? "," : "", of->name);
+        print_series(&of->bare);
+        printf(",\"sandboxed_us\":");
+        print_series(&of->boxed);
+        printf(",\"steps\":{");
+        for (int s = 0; s < STEP_COUNT; s++) {
+            printf("%s\"%s\":", s ? "," : "", step_names[s]);
+            print_series(&of->steps[s]);
+        }
+        printf("}}");
+    }
+    printf("]}\n");
+}
+
+static void split(char *text, const char *argv[ARGS_MAX])
+{
+    size_t n = 0;
+    for (char *save = NULL, *word = strtok_r(text, " ", &save); word && n + 1 < ARGS_MAX;
+         word = strtok_r(NULL, " ", &save))
+        argv[n++] = word;
+}
+
+static void add_case(char *text)
+{
+    char *language = strchr(text, ':');
+    char *dir = language ? strchr(language + 1, ':') : NULL;
+    if (!dir || bench.case_count == CASES_MAX)
+        die(text, "not NAME:LANGUAGE:DIR, or too many cases");
+    *language++ = *dir++ = '\0';
+    struct bench_case *of = &bench.cases[bench.case_count++];
+    *of = (struct bench_case){.name = text, .dir = dir};
+    if (language_find(span_text(language), &of->language) != 0)
+        die(language, "no such language");
+}
+
+static void add_peer(char *text)
+{
+    char *command = strchr(text, ':');
+    if (!command || bench.peer_count == PEERS_MAX)
+        die(text, "not NAME:COMMAND, or too many peers");
+    *command++ = '\0';
+    struct peer *peer = &bench.peers[bench.peer_count++];
+    peer->name = text;
+    split(command, peer->argv);
+}
+
+/* The same command outside: what is /box inside is the directory itself. */
+static void bare_commands(void)
+{
+    for (size_t i = 0; i < bench.case_count; i++) {
+        struct bench_case *of = &bench.cases[i];
+        const struct toolchain *toolchain = &host.toolchains[of->language];
+        if (!toolchain->available)
+            die(of->name, toolchain->why_missing);
+        const char *const *argv = toolchain->run.steps[0];
+        for (size_t n = 0; argv[n] && n + 1 < ARGS_MAX; n++) {
+            of->argv[n] = argv[n];
+            if (strncmp(argv[n], "/box/", 5) != 0)
+                continue;
+            if (asprintf(&of->room[n], "%s/%s", of->dir, argv[n] + 5) < 0)
+                die("command", "no memory");
+            of->argv[n] = of->room[n];
+        }
+    }
+}
+
+static void parse(int argc, char **argv)
+{
+    static const struct option table[] = {{"state-dir", 1, NULL, 's'}, {"floor", 1, NULL, 'f'},
+                                          {"case", 1, NULL, 'c'},      {"peer", 1, NULL, 'p'},
+                                          {"rounds", 1, NULL, 'n'},    {"rate", 1, NULL, 'r'},
+                                          {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0}};
+    int bad = 0;
+    for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        if (option == 'h')
+            exit(fputs(help, stdout) < 0);
+        else if (option == 's')
+            bad |= span_copy(span_text(optarg), bench.config.state_dir, HOST_PATH) != 0;
+        else if (option == 'f')
+            bench.floor.argv[0] = optarg;
+        else if (option == 'c')
+            add_case(optarg);
+        else if (option == 'p')
+            add_peer(optarg);
+        else
+            bad |= option == '?' ||
+                   span_u64(span_text(optarg), option == 'n' ? &bench.rounds : &bench.rate) != 0;
+    }
+    if (bad || !bench.config.state_dir[0] || !bench.floor.argv[0] || !bench.case_count)
+        exit(fputs(help, stderr) < 0 ? 1 : 2);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err;
+    parse(argc, argv);
+    log_open("rustbox-sandbox-bench", LOG_WARN, STDERR_FILENO, &clock_system);
+    bench.config.slots = SLOTS;
+    if (host_open(&bench.config, &host, &err) != 0 || trial_run(&host, false, &err) != 0) {
+        host_close(&host);
+        die("launcher", err.message);
+    }
+    bare_commands();
+    if (bench.rounds)
+        measure();
+    if (bench.rate)
+        measure_rates();
+    host_close(&host);
+    print_all();
+    return 0;
+}
