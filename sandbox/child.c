@@ -83,7 +83,7 @@ static void build_root(const struct child_spec *spec)
     }
     if (syscall(SYS_pivot_root, ".", ".") != 0)
         child_fail(sync, "pivot_root");
-    if (umount2(".", MNT_DETACH) != 0)
+    if (!(spec->layers & LAYER_VIEW) && umount2(".", MNT_DETACH) != 0)
         child_fail(sync, "leave the host's root");
     if (chdir("/") != 0)
         child_fail(sync, "enter the new root");
@@ -127,7 +127,7 @@ _Noreturn void child_init(const struct child_spec *spec)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "init");
-    if (getpid() != 1)
+    if (getpid() != 1 && !(spec->layers & LAYER_PID))
         child_fail(spec->sync_fd, "make a pid namespace");
     spec->at[STEP_init] = child_now_ns();
     reset_signals();

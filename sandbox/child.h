@@ -46,6 +46,10 @@ enum child_layer {
     LAYER_IPC = 1 << 11,
     LAYER_NOEXEC = 1 << 13,
     LAYER_MEMORY = 1 << 15,
+    LAYER_VIEW = 1 << 16, /* the host's root stays, reachable as /.. */
+    LAYER_PID = 1 << 17,
+    LAYER_FDS = 1 << 18, /* the program inherits the launcher's descriptors */
+    LAYER_CPU = 1 << 19,
 };
 
 enum child_kind {

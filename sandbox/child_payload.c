@@ -32,7 +32,10 @@ static void order_descriptors(const struct child_spec *spec)
     for (int i = 0; i < 4; i++)
         if (dup3(from[i], i, i == SYNC ? O_CLOEXEC : 0) < 0)
             child_fail(from[SYNC], "order descriptors");
-    if (close_range(SYNC + 1, ~0U, 0) != 0)
+    if (spec->layers & LAYER_FDS)
+        for (int i = SYNC; i < 256; i++)
+            fcntl(i, F_SETFD, 0);
+    else if (close_range(SYNC + 1, ~0U, 0) != 0)
         child_fail(SYNC, "close descriptors");
 }
 

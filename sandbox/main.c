@@ -78,7 +78,9 @@ static int set_layer(const char *text, struct host_config *config, struct err *e
         {"seccomp", LAYER_SECCOMP}, {"caps", LAYER_CAPS},         {"uid", LAYER_UID},
         {"nnp", LAYER_NNP},         {"readonly", LAYER_READONLY}, {"network", LAYER_NETWORK},
         {"rlimits", LAYER_RLIMITS}, {"cgroup", LAYER_CGROUP},     {"hidepid", LAYER_HIDEPID},
-        {"ipc", LAYER_IPC},         {"noexec", LAYER_NOEXEC},     {"memory", LAYER_MEMORY}};
+        {"ipc", LAYER_IPC},         {"noexec", LAYER_NOEXEC},     {"memory", LAYER_MEMORY},
+        {"view", LAYER_VIEW},       {"pid", LAYER_PID},           {"fds", LAYER_FDS},
+        {"cpu", LAYER_CPU}};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         if (strcmp(text, layers[i].name) == 0) {
             config->layers_off |= layers[i].bit;
@@ -86,24 +88,23 @@ static int set_layer(const char *text, struct host_config *config, struct err *e
         }
     return err_set(err, ERR_CONFIG, "--disable-layer: no layer %s", text);
 }
-#else
-static int set_layer(const char *text, struct host_config *config, struct err *err)
-{
-    (void)text;
-    (void)config;
-    return err_set(err, ERR_CONFIG, "--disable-layer exists in test builds only");
-}
 #endif
 
 /* 1 = go on, 0 = done (help), -1 = error. */
 static int parse(int argc, char **argv, struct host_config *config, bool *check, struct err *err)
 {
-    static const struct option options[] = {
-        {"socket", 1, NULL, 's'},        {"state-dir", 1, NULL, 'd'},
-        {"slots", 1, NULL, 'n'},         {"allow-user", 1, NULL, 'u'},
-        {"group", 1, NULL, 'g'},         {"permissive", 0, NULL, 'p'},
-        {"check", 0, NULL, 'c'},         {"help", 0, NULL, 'h'},
-        {"disable-layer", 1, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"socket", 1, NULL, 's'},
+                                            {"state-dir", 1, NULL, 'd'},
+                                            {"slots", 1, NULL, 'n'},
+                                            {"allow-user", 1, NULL, 'u'},
+                                            {"group", 1, NULL, 'g'},
+                                            {"permissive", 0, NULL, 'p'},
+                                            {"check", 0, NULL, 'c'},
+                                            {"help", 0, NULL, 'h'},
+#ifdef RUSTBOX_TEST_LAYERS
+                                            {"disable-layer", 1, NULL, 'l'},
+#endif
+                                            {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         int result = 0;
         if (option == 's')
@@ -120,8 +121,10 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
             config->permissive = true;
         else if (option == 'c')
             *check = true;
+#ifdef RUSTBOX_TEST_LAYERS
         else if (option == 'l')
             result = set_layer(optarg, config, err);
+#endif
         else if (option == 'h')
             return fputs(help, stdout), 0;
         else

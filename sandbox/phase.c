@@ -89,7 +89,8 @@ static int open_mounts(struct phase *phase, struct err *err)
 static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
-    uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_PIDFD;
+    uint64_t flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_PIDFD;
+    flags |= off & LAYER_PID ? 0 : CLONE_NEWPID;
     flags |= off & LAYER_NETWORK ? 0 : CLONE_NEWNET;
     flags |= off & LAYER_IPC ? 0 : CLONE_NEWIPC;
     struct clone_args args = {

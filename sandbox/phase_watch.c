@@ -103,7 +103,7 @@ void phase_on_timer(struct watch *watch, uint32_t events)
         phase_kill(phase, ACTION_KILL_WALL);
     } else if (phase->host->cgroups.backend->cpu_ns(&phase->group, &used, &err) != 0) {
         phase_fail(phase, "%s", err.message);
-    } else if (used > limits->cpu_ms * 1000000) {
+    } else if (used > limits->cpu_ms * 1000000 && !(phase->spec.layers & LAYER_CPU)) {
         phase_kill(phase, ACTION_KILL_CPU);
     } else if (arm(phase, now, used, &err) != 0) {
         phase_fail(phase, "%s", err.message);

@@ -91,7 +91,7 @@ def check_tree(root):
         relative = os.path.relpath(folder, root)
         if relative == '.':
             names[:] = [n for n in names if n not in ('build', 'var') and not n.startswith('.')]
-        names[:] = [n for n in names if n not in ('node_modules', 'programs', 'samples')]
+        names[:] = [n for n in names if n not in ('node_modules', 'programs', 'samples', 'attempts')]
         for name in files:
             if not name.endswith(('.c', '.h')):
                 continue

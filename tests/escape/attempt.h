@@ -1,0 +1,33 @@
+/* The attempts: rows of calls.def and the files of attempts/LANGUAGE/, each a program for one job.
+ *
+ * A file's first line holds its expectation, in words KEY=VALUE after "escape:":
+ *   layers=a,b    the layer that stops it, then those that stop it also; all are left off in the
+ *                 second run, where it must succeed ("always": nothing that could be left off)
+ *   verdict=RE cause=re_nonzero_exit   what the launcher's evidence amounts to when it holds
+ *   proof=verdict it succeeds by another cause than that, not by reaching a canary
+ *   cpu_ms= wall_ms=   other limits than the language's
+ * @DIR@, @PORT@, @PID@, @KEY@, @NAME@ in a program stand for the canary's. */
+#pragma once
+#include "schemas/languages.h"
+#include "schemas/verdict_rules.h"
+#include "tests/escape/canary.h"
+
+#define ATTEMPTS_MAX 512
+
+struct attempt {
+    char name[64], layers[64];
+    enum language language;
+    enum verdict verdict;
+    enum cause cause;
+    bool by_verdict, switchable;
+    char event[32]; /* the first dangerous call in the evidence, "" = none wanted */
+    bool check_event;
+    uint64_t cpu_ms, wall_ms;
+    char *code;
+};
+
+/* Reads all of them, fails the test on a bad header. Returns their number. */
+size_t attempts_load(struct attempt *out);
+/* The program as it is submitted now (a canary that was killed has another id); to be freed. */
+char *attempt_program(const struct attempt *attempt, const struct canary *canary);
+void attempts_done(struct attempt *attempts, size_t count);

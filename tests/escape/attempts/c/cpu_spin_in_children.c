@@ -1,0 +1,10 @@
+/* escape: layers=cpu,rlimits verdict=TLE cause=tle_cpu_judge proof=verdict cpu_ms=300 wall_ms=4000 */
+int main(void)
+{
+    for (int i = 0; i < 4; i++)
+        if (fork() == 0)
+            for (;;)
+                ;
+    for (;;)
+        pause();
+}

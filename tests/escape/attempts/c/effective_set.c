@@ -1,0 +1,7 @@
+/* escape: layers=caps */
+int main(void)
+{
+    if (!strstr(text_of("/proc/self/status"), "CapEff:\t0000000000000000"))
+        escaped();
+    return 1;
+}

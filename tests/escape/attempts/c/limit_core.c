@@ -1,0 +1,9 @@
+/* escape: layers=rlimits */
+int main(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_CORE, &limit);
+    if (limit.rlim_max > 0)
+        escaped();
+    return 1;
+}

@@ -1,0 +1,9 @@
+/* escape: layers=rlimits */
+int main(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NPROC, &limit);
+    if (limit.rlim_max > 8)
+        escaped();
+    return 1;
+}

@@ -1,0 +1,6 @@
+/* escape: layers=view,uid,caps */
+int main(void)
+{
+    link("/..@DIR@/target", "/..@DIR@/other");
+    return 1;
+}

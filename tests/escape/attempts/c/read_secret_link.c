@@ -1,0 +1,7 @@
+/* escape: layers=view */
+int main(void)
+{
+    symlink("/..@DIR@/secret", "/tmp/link");
+    puts(text_of("/tmp/link"));
+    return 1;
+}

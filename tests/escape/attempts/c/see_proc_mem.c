@@ -1,0 +1,7 @@
+/* escape: layers=hidepid */
+int main(void)
+{
+    if (access("/proc/meminfo", F_OK) == 0)
+        escaped();
+    return 1;
+}

@@ -1,0 +1,8 @@
+/* escape: layers=view */
+int main(void)
+{
+    const char *path = host("/var/log");
+    if (access(path, F_OK) == 0)
+        escaped();
+    return 1;
+}

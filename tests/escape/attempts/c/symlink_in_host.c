@@ -1,0 +1,6 @@
+/* escape: layers=view,uid,caps */
+int main(void)
+{
+    symlink("secret", "/..@DIR@/link");
+    return 1;
+}

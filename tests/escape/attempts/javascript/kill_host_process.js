@@ -1,0 +1,3 @@
+// escape: layers=pid,uid,caps
+try { process.kill(@PID@, 'SIGKILL'); } catch (e) {}
+setTimeout(() => process.exit(1), 300);
