@@ -21,10 +21,13 @@
 struct walk {
     uint64_t bytes_left;
     unsigned files_left;
+    bool follow;
 };
 
-static int open_beneath(int dir, const char *name, uint64_t flags)
+static int open_beneath(int dir, const char *name, uint64_t flags, bool follow)
 {
+    if (follow)
+        return openat(dir, name, (int)flags | O_CLOEXEC | O_NONBLOCK);
     struct open_how how = {.flags = flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
                                       RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
@@ -42,7 +45,7 @@ static int unusable(const char *text, struct err *err)
 static int take_file(int from_dir, int to_dir, const char *name, struct walk *walk, struct err *err)
 {
     struct stat st;
-    AUTO_FD int file = open_beneath(from_dir, name, O_RDONLY);
+    AUTO_FD int file = open_beneath(from_dir, name, O_RDONLY, walk->follow);
     if (file < 0)
         return unusable("the compiler left no usable output", err);
     if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode))
@@ -74,12 +77,12 @@ static int take_directory(int from_dir, int to_dir, int depth, struct walk *walk
             result = take_file(from_dir, to_dir, name, walk, err);
             continue;
         }
-        AUTO_FD int from = open_beneath(from_dir, name, O_RDONLY | O_DIRECTORY);
+        AUTO_FD int from = open_beneath(from_dir, name, O_RDONLY | O_DIRECTORY, walk->follow);
         AUTO_FD int to = -1;
         if (walk->files_left-- == 0)
             result = err_set(err, ERR_TOO_LARGE, "the compiler left over %d files", FILES_MAX);
         else if (from < 0 || mkdirat(to_dir, name, 0755) != 0 ||
-            (to = open_beneath(to_dir, name, O_RDONLY | O_DIRECTORY)) < 0)
+                 (to = open_beneath(to_dir, name, O_RDONLY | O_DIRECTORY, false)) < 0)
             result = unusable("a directory of the compiler's output is unusable", err);
         else
             result = take_directory(from, to, depth + 1, walk, err);
@@ -91,13 +94,14 @@ static int take_directory(int from_dir, int to_dir, int depth, struct walk *walk
 /* Takes the output into box. ERR_INVALID and ERR_TOO_LARGE are the compiled program's doing. */
 static int take(int tmp_mount, int box, const struct harvest *what, struct err *err)
 {
-    struct walk walk = {what->max_bytes, FILES_MAX};
+    struct walk walk = {what->max_bytes, FILES_MAX, what->follow_links};
     if (!what->directory)
         return take_file(tmp_mount, box, what->name, &walk, err);
-    AUTO_FD int from = open_beneath(tmp_mount, what->name, O_RDONLY | O_DIRECTORY);
+    AUTO_FD int from =
+        open_beneath(tmp_mount, what->name, O_RDONLY | O_DIRECTORY, what->follow_links);
     AUTO_FD int to = -1;
     if (mkdirat(box, what->name, 0755) != 0 ||
-        (to = open_beneath(box, what->name, O_RDONLY | O_DIRECTORY)) < 0)
+        (to = open_beneath(box, what->name, O_RDONLY | O_DIRECTORY, false)) < 0)
         return err_sys(err, ERR_SYSTEM, "make the program's directory");
     /* None at all is what javac leaves of an empty source. */
     return from < 0 ? 0 : take_directory(from, to, 0, &walk, err);

@@ -8,6 +8,7 @@ struct harvest {
     const char *name;   /* below the compile's /tmp */
     bool directory;     /* the regular files below it, else it is one */
     uint64_t max_bytes; /* of all files together */
+    bool follow_links;  /* tests only: leaves the layer off, to see what it stops */
 };
 
 /* Copies it into a fresh tmpfs, read-only and executable, and returns that one's descriptor. Call

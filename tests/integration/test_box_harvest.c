@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
-static const struct harvest file = {"main", false, MIB}, tree = {"classes", true, MIB};
+static const struct harvest file = {"main", false, MIB, false}, tree = {"classes", true, MIB, false};
 
 static void put(int dir, const char *name, const char *text)
 {
