@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define LEAF "rustbox-launcher" /* where the launcher itself goes, beside its jobs */
+
 /* The path of the calling process in the v2 tree, from /proc/self/cgroup ("0::/path"). */
 static int own_path(char *out, size_t size, struct err *err)
 {
@@ -25,37 +27,86 @@ static int own_path(char *out, size_t size, struct err *err)
     return 0;
 }
 
-static int leave_parent(int parent, struct err *err)
+/* Whether a list of words separated by blanks has this one: "cpu" is not in "cpuset". */
+static bool has_word(const char *list, const char *word)
 {
-    if (mkdirat(parent, "rustbox-launcher", 0755) != 0 && errno != EEXIST)
+    size_t len = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += len)
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+static int check_controllers(int dir, const char *path, struct err *err)
+{
+    static const char *const needed[] = {"memory", "pids", "cpu"};
+    char text[512];
+    if (cgroup_read(dir, "cgroup.controllers", text, sizeof text, NULL) != 0)
+        return err_set(err, ERR_CONFIG, "%s is no v2 group", path);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (!has_word(text, needed[i]))
+            return err_set(err, ERR_CONFIG, "%s lacks %s: delegate it (systemd: Delegate=yes)",
+                           path, needed[i]);
+    return 0;
+}
+
+/* Moves the launcher into a leaf of its group. 1 = left, 0 = others stay in the group, so that it
+ * cannot hand controllers down; the launcher is back in it then. */
+static int leave_group(int dir, struct err *err)
+{
+    char others[64];
+    if (mkdirat(dir, LEAF, 0755) != 0 && errno != EEXIST)
         return err_sys(err, ERR_CONFIG, "make a control group for the launcher (Delegate=yes?)");
-    return cgroup_write(parent, "rustbox-launcher/cgroup.procs", "0", err);
+    if (cgroup_write(dir, LEAF "/cgroup.procs", "0", err) != 0 ||
+        cgroup_read(dir, "cgroup.procs", others, sizeof others, err) != 0)
+        return -1;
+    if (others[0] == '\0')
+        return 1;
+    if (cgroup_write(dir, "cgroup.procs", "0", err) != 0)
+        return -1;
+    unlinkat(dir, LEAF, AT_REMOVEDIR);
+    return 0;
+}
+
+/* Only the tree's real root has no such file; it alone may hold processes and hand down too. */
+static bool is_root(int dir)
+{
+    return faccessat(dir, "cgroup.events", F_OK, 0) != 0;
 }
 
 static int v2_prepare(const char *base, char parent[CGROUP_PATH], struct err *err)
 {
-    char controllers[512], own[CGROUP_PATH] = "";
+    char own[CGROUP_PATH] = "";
     AUTO_FD int top = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (top < 0 ||
-        cgroup_read(top, "cgroup.controllers", controllers, sizeof controllers, NULL) != 0)
+    if (top < 0 || faccessat(top, "cgroup.controllers", F_OK, 0) != 0)
         return err_set(err, ERR_CONFIG, "%s is no v2 tree", base);
-    if (!strstr(controllers, "memory") || !strstr(controllers, "pids") ||
-        !strstr(controllers, "cpu"))
-        return err_set(err, ERR_CONFIG, "%s/cgroup.controllers lacks memory, pids or cpu", base);
     if (own_path(own, sizeof own, err) != 0)
         return -1;
-    /* After a restart inside the same service the launcher starts in the group again. */
-    char *leaf = strstr(own, "/rustbox-launcher");
-    if (leaf)
-        *leaf = '\0';
+    /* After a restart inside the same service the launcher starts in the leaf again. */
+    size_t len = strlen(own), leaf = strlen("/" LEAF);
+    if (len >= leaf && strcmp(own + len - leaf, "/" LEAF) == 0)
+        own[len - leaf] = '\0';
     if (snprintf(parent, CGROUP_PATH, "%s%s", base, own) >= CGROUP_PATH)
         return err_set(err, ERR_CONFIG, "control group path is over %d bytes", CGROUP_PATH);
     AUTO_FD int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return err_sys(err, ERR_CONFIG, "open %s", parent);
-    if (own[0] && leave_parent(dir, err) != 0)
+    if (check_controllers(dir, parent, err) != 0)
         return -1;
-    if (cgroup_write(dir, "cgroup.subtree_control", "+memory +pids +cpu", err) != 0)
+    int left = is_root(dir) ? 1 : leave_group(dir, err);
+    if (left < 0)
+        return -1;
+    if (left == 0 && !is_root(top))
+        return err_set(err, ERR_CONFIG,
+                       "%s has other processes: start the launcher in a group of its own", parent);
+    if (left == 0) {
+        /* A shell or supervisor shares the group, as under runit: the jobs' groups go into the
+         * tree's root, which is the host's as no namespace hides it. */
+        snprintf(parent, CGROUP_PATH, "%s", base);
+        if (check_controllers(top, base, err) != 0)
+            return -1;
+    }
+    if (cgroup_write(left ? dir : top, "cgroup.subtree_control", "+memory +pids +cpu", err) != 0)
         return err_wrap(err, "delegate controllers in %s (systemd: Delegate=yes)", parent);
     return 0;
 }

@@ -52,7 +52,9 @@ static void set_limits(const struct limits *limits)
     set_limit(RLIMIT_CPU, (limits->cpu_ms + 999) / 1000 + 1);
     set_limit(RLIMIT_FSIZE, limits->file_bytes);
     set_limit(RLIMIT_NOFILE, limits->open_files);
-    set_limit(RLIMIT_NPROC, limits->processes);
+    /* One above the group's limit: the kernel asks this one first, and would leave the group
+     * without a count of refusals. */
+    set_limit(RLIMIT_NPROC, limits->processes + 1);
     set_limit(RLIMIT_STACK, limits->stack_bytes);
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_MEMLOCK, 0);

@@ -3,7 +3,7 @@ int main(void)
 {
     struct rlimit limit;
     getrlimit(RLIMIT_NPROC, &limit);
-    if (limit.rlim_max > 8)
+    if (limit.rlim_max > 9)
         escaped();
     return 1;
 }
