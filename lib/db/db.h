@@ -117,7 +117,8 @@ int64_t db_get_time_ns(const struct db_result *result, size_t row, int column);
 /* ---- synchronous ---- */
 struct db;
 int db_open(const struct db_config *config, struct db **out, struct err *err) MUST_CHECK;
-void db_close(struct db *db); /* NULL is fine */
+/* NULL is fine. Outstanding callbacks of the asynchronous kind are called with ERR_DATABASE. */
+void db_close(struct db *db);
 /* out may be NULL; it is set on success only. */
 int db_exec(struct db *db, const struct db_statement *statement, const struct db_param *params,
             size_t count, struct db_result *out, struct err *err) MUST_CHECK;

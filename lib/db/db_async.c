@@ -56,19 +56,24 @@ static void answer(struct db *db, struct db_request *request)
 }
 
 /* Calls back everything outstanding with the reason. */
-static int lost(struct db *db, struct err *err)
+static void answer_all(struct db *db, const struct err *why)
 {
-    struct err why = {0};
-    db_fail(db, NULL, "the connection to PostgreSQL is lost", &why);
     db->connected = false;
     while (db_sent_head(db)) {
         struct db_sent item = *db_sent_head(db);
         db_sent_pop(db);
         if (item.kind != SENT_SYNC || !item.request)
             continue;
-        item.request->err = why;
+        item.request->err = *why;
         answer(db, item.request);
     }
+}
+
+static int lost(struct db *db, struct err *err)
+{
+    struct err why = {0};
+    db_fail(db, NULL, "the connection to PostgreSQL is lost", &why);
+    answer_all(db, &why);
     if (err)
         *err = why;
     return -1;
@@ -78,13 +83,9 @@ void db_close(struct db *db)
 {
     if (!db)
         return;
-    for (struct db_sent *item; (item = db_sent_head(db)); db_sent_pop(db)) {
-        if (item->kind != SENT_SYNC || !item->request)
-            continue;
-        for (size_t i = 0; i < item->request->answered; i++)
-            db_result_done(&item->request->results[i]);
-        free(item->request);
-    }
+    struct err why = {0}; /* who asked owns what the callback leads to: never left uncalled */
+    (void)!err_set(&why, ERR_DATABASE, "the connection to PostgreSQL is closed");
+    answer_all(db, &why);
     PQfinish(db->conn);
     free(db->sent);
     free(db);

@@ -351,8 +351,11 @@ static void async_tells_everyone_when_lost(void **state)
     db_close(async);
     assert_ok(db_async_open(&config, &async, &err), err); /* closing with sends under way */
     assert_ok(drive(async, 0), err);
+    answers = (struct answers){0};
     assert_ok(send_echo(async, 1, &answers), err);
+    assert_ok(send_echo(async, 2, &answers), err);
     db_close(async);
+    assert_int_equal(answers.failed, 2); /* who asked owns what the callback leads to */
 }
 
 int main(void)
