@@ -52,11 +52,6 @@ int producer_end_offsets(struct producer *producer, const char *topic, int32_t p
                          int64_t *ends, int timeout_ms, struct err *err) MUST_CHECK;
 int producer_begin_offsets(struct producer *producer, const char *topic, int32_t partitions,
                            int64_t *begins, int timeout_ms, struct err *err) MUST_CHECK;
-/* What a group has committed, -1 where nothing, without a handle of its own (1 ms): for whoever asks
- * again and again. */
-int producer_committed(struct producer *producer, const char *group, const char *topic,
-                       int32_t partitions, int64_t *offsets, int timeout_ms,
-                       struct err *err) MUST_CHECK;
 /* Produces a probe record to each topic, so that later first sends do not wait 1 s for metadata.
  * Probes have the header type = BUS_PROBE_TYPE, key "probe" and no value; every reader drops them
  * (record_is_probe). */
@@ -127,7 +122,14 @@ int consumer_resume(struct consumer *consumer, const char *topic, int32_t partit
  * rebalancing and the offsets were not taken. */
 int consumer_commit(struct consumer *consumer, const struct partition_at *next, size_t count,
                     struct err *err) MUST_CHECK;
-/* The group's committed offsets, for balance and status; -1 where none. */
+/* A group seen from outside, for whoever asks again and again (1 ms once it is connected). */
+struct group;
+int group_open(const struct bus_config *config, const char *name, struct group **out,
+               struct err *err) MUST_CHECK;
+void group_close(struct group *group);
+int group_committed(struct group *group, const char *topic, int32_t partitions, int64_t *offsets,
+                    int timeout_ms, struct err *err) MUST_CHECK;
+/* The group's committed offsets, asked once, for balance and status; -1 where none. */
 int bus_committed(const struct bus_config *config, const char *group, const char *topic,
                   int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err) MUST_CHECK;
 

@@ -2,7 +2,9 @@
  *
  * Asked on handles that do not consume: behind a parked fetch the same question takes up to
  * fetch.wait.max.ms. All partitions travel in one request. */
+#include "lib/base/strict.h"
 #include "lib/kafka/internal.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -76,85 +78,68 @@ static rd_kafka_resp_err_t ask_committed(rd_kafka_t *rk, rd_kafka_topic_partitio
     }
 }
 
-int bus_committed(const struct bus_config *config, const char *group, const char *topic,
-                  int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err)
+/* A consumer handle that never joins. The library's admin request for the same is not used: on a
+ * handle without a group, 2.0.2 dereferences NULL when the broker says NOT_COORDINATOR, as one
+ * that has just started does. */
+struct group {
+    rd_kafka_t *rk;
+    char prefix[BUS_NAME_MAX];
+    char name[BUS_NAME_MAX];
+};
+
+int group_open(const struct bus_config *config, const char *name, struct group **out,
+               struct err *err)
 {
     rd_kafka_conf_t *conf = bus_conf(config, err);
-    rd_kafka_topic_partition_list_t *list;
-    rd_kafka_resp_err_t code;
-    char full[BUS_NAME_MAX];
-    rd_kafka_t *rk;
 
     if (!conf)
         return -1;
-    bus_set(conf, "group.id", group, err); /* names the group; nothing joins it */
-    rk = bus_handle(RD_KAFKA_CONSUMER, conf, err);
+    bus_set(conf, "group.id", name, err);
+    rd_kafka_t *rk = bus_handle(RD_KAFKA_CONSUMER, conf, err);
     if (!rk)
         return -1;
-    if (bus_topic_name(config->prefix, topic, full, err) < 0) {
-        rd_kafka_destroy(rk);
-        return -1;
-    }
-    list = all_of(full, partitions, RD_KAFKA_OFFSET_INVALID);
-    code = ask_committed(rk, list, timeout_ms);
-    for (int i = 0; i < list->cnt && !code; i++)
-        offsets[list->elems[i].partition] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code)
-        bus_fail(err, rk, NULL, code, group);
-    rd_kafka_destroy(rk);
-    return code ? -1 : 0;
-}
-
-/* The answer of the one group asked for, into offsets. */
-static int take_committed(rd_kafka_event_t *event, int64_t *offsets, int32_t partitions,
-                          struct err *err, const char *group)
-{
-    const rd_kafka_ListConsumerGroupOffsets_result_t *result =
-        event ? rd_kafka_event_ListConsumerGroupOffsets_result(event) : NULL;
-    size_t count = 0;
-    const rd_kafka_group_result_t **groups =
-        result && !rd_kafka_event_error(event)
-            ? rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count)
-            : NULL;
-    if (!groups || count != 1 || rd_kafka_group_result_error(groups[0]))
-        return err_set(err, ERR_BROKER, "committed offsets of group %s: %s", group,
-                       event ? rd_kafka_event_error_string(event) : "no answer in time");
-    const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(groups[0]);
-    for (int i = 0; i < list->cnt; i++)
-        if (list->elems[i].partition < partitions)
-            offsets[list->elems[i].partition] =
-                list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+    struct group *group = calloc(1, sizeof *group);
+    CHECK(group != NULL);
+    group->rk = rk;
+    snprintf(group->prefix, sizeof group->prefix, "%s", config->prefix ? config->prefix : "");
+    snprintf(group->name, sizeof group->name, "%s", name);
+    *out = group;
     return 0;
 }
 
-int producer_committed(struct producer *producer, const char *group, const char *topic,
-                       int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err)
+void group_close(struct group *group)
 {
-    const struct bus_reason *reason;
-    char full[BUS_NAME_MAX];
-    const char *prefix;
-    rd_kafka_t *rk = producer_handle(producer, &prefix, &reason);
+    if (!group)
+        return;
+    rd_kafka_destroy(group->rk);
+    free(group);
+}
 
-    if (bus_topic_name(prefix, topic, full, err) < 0)
+int group_committed(struct group *group, const char *topic, int32_t partitions, int64_t *offsets,
+                    int timeout_ms, struct err *err)
+{
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t code;
+    char full[BUS_NAME_MAX];
+
+    if (bus_topic_name(group->prefix, topic, full, err) < 0)
         return -1;
-    for (int32_t p = 0; p < partitions; p++)
-        offsets[p] = -1;
-    rd_kafka_topic_partition_list_t *list = all_of(full, partitions, RD_KAFKA_OFFSET_INVALID);
-    rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, list);
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    char text[128];
-    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof(text));
-    rd_kafka_ListConsumerGroupOffsets(rk, &ask, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
-    int result = take_committed(event, offsets, partitions, err, group);
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ListConsumerGroupOffsets_destroy(ask);
+    list = all_of(full, partitions, RD_KAFKA_OFFSET_INVALID);
+    code = ask_committed(group->rk, list, timeout_ms);
+    for (int i = 0; i < list->cnt && !code; i++)
+        offsets[list->elems[i].partition] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
     rd_kafka_topic_partition_list_destroy(list);
+    return code ? bus_fail(err, group->rk, NULL, code, group->name) : 0;
+}
+
+int bus_committed(const struct bus_config *config, const char *group, const char *topic,
+                  int32_t partitions, int64_t *offsets, int timeout_ms, struct err *err)
+{
+    struct group *handle;
+
+    if (group_open(config, group, &handle, err) < 0)
+        return -1;
+    int result = group_committed(handle, topic, partitions, offsets, timeout_ms, err);
+    group_close(handle);
     return result;
 }

@@ -28,6 +28,7 @@ struct gateway {
     struct http *http;
     struct bus_config bus;
     struct producer *producer;
+    struct group *execute; /* its committed offsets, for queue_depth */
     struct watch producer_watch;
     struct store *store;
     struct keystore *keystore;

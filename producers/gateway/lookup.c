@@ -7,6 +7,7 @@
 #define MISS_MS 5000    /* a miss that cannot be settled by then is a 503 */
 #define ENDS_EVERY_MS 2 /* one request for all misses that wait */
 #define ENDS_TIMEOUT_MS 150
+#define PAUSED_MS 50 /* between looks whether the broker may be asked again */
 
 enum step { STEP_LOOK, STEP_ENDS, STEP_PASS, STEP_AGAIN };
 
@@ -286,7 +287,9 @@ struct lookup *lookup_start(struct gateway *gw, struct project *project, const s
     return NULL;
 }
 
-/* One request answers all that wait when it is sent; it does not block longer than its time-out. */
+/* One request answers all that wait when it is sent; it does not block longer than its time-out.
+ * Not answered, or not to be asked for now: they go on waiting until their own time is over. When
+ * not even records are acknowledged they are told at once. */
 static void ask_ends(struct lookups *lookups, enum topic log)
 {
     struct gateway *gw = lookups->gw;
@@ -297,12 +300,14 @@ static void ask_ends(struct lookups *lookups, enum topic log)
         any = at->step == STEP_ENDS && at->log == log;
     if (!any)
         return;
-    bool known = false;
+    bool known = false, away = submits_broker_away(gw->submits);
     if (gateway_may_ask_broker(gw)) {
         known = producer_end_offsets(gw->producer, topic_spec(log)->name, PARTITIONS, ends,
                                      ENDS_TIMEOUT_MS, &err) == 0;
         gateway_asked_broker(gw, known);
     }
+    if (!known && !away)
+        return;
     for (struct lookup *at = lookups->waiting.next, *next; at != &lookups->waiting; at = next) {
         next = at->next;
         if (at->step != STEP_ENDS || at->log != log)
@@ -339,7 +344,9 @@ static int64_t on_turn(void *owner)
         ask_ends(lookups, TOPIC_verdicts);
     }
     lookups_tail_moved(lookups);
-    return lookups->waiting.next == &lookups->waiting ? -1 : ENDS_EVERY_MS;
+    if (lookups->waiting.next == &lookups->waiting)
+        return -1;
+    return gateway_may_ask_broker(lookups->gw) ? ENDS_EVERY_MS : PAUSED_MS;
 }
 
 struct lookups *lookups_new(struct gateway *gw)

@@ -113,7 +113,8 @@ static void on_offsets(void *opaque, const struct store_offsets *offsets, const 
     struct err failed = {0};
     due_arm(gw->loop, &offsets_queue, &offsets_due);
     if (err->code) {
-        log_event(LOG_WARN, "offsets_unread", kv_err(err));
+        if (!gw->stopping)
+            log_event(LOG_WARN, "offsets_unread", kv_err(err));
         return;
     }
     if (!gw->tails) {
@@ -186,6 +187,8 @@ static int open_bus(struct gateway *gw, struct err *err)
         .message_timeout_ms = 300000,
     };
     static const char *const topics[] = {"submissions", "control", "dead"};
+    if (group_open(&gw->bus, GROUP_EXECUTE, &gw->execute, err) != 0)
+        return -1;
     if (producer_open(&gw->bus, on_delivery, gw, &gw->producer, err) != 0)
         return -1;
     if (producer_warm(gw->producer, topics, COUNT_OF(topics), WARM_MS, err) != 0)
@@ -295,6 +298,7 @@ static void gateway_close(struct gateway *gw)
     tails_close(gw->tails);
     if (gw->producer)
         producer_close(gw->producer);
+    group_close(gw->execute);
     submits_free(gw->submits);
     lookups_free(gw->lookups);
     sublog_done(&gw->subs);

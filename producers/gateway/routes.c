@@ -7,7 +7,8 @@
 #define DEPTH_TTL_MS 1000
 #define COMMITTED_TIMEOUT_MS 200
 #define ASK_PAUSE_MS 2000
-#define ASK_PAUSE_MAX_MS 8000
+#define ASK_PAUSE_MAX_MS 4000 /* less than a miss may wait for its answer (lookup.c) */
+#define DEPTH_PAUSE_MS 8000   /* after a group's coordinator did not answer */
 
 static void languages_handle(struct request *req)
 {
@@ -160,6 +161,8 @@ bool gateway_may_ask_broker(const struct gateway *gw)
 
 void gateway_asked_broker(struct gateway *gw, bool answered)
 {
+    if (!answered)
+        metric_add(METRIC_broker_silent_total, NULL, 1);
     gw->ask_pause_ms = answered                              ? 0
                        : !gw->ask_pause_ms                   ? ASK_PAUSE_MS
                        : gw->ask_pause_ms < ASK_PAUSE_MAX_MS ? 2 * gw->ask_pause_ms
@@ -183,12 +186,15 @@ int64_t gateway_queue_depth(struct gateway *gw)
         struct err err;
         const char *name = topic_spec(lanes[i])->name;
         bool answered = producer_end_offsets(gw->producer, name, PARTITIONS, ends,
-                                             COMMITTED_TIMEOUT_MS, &err) == 0 &&
-                        producer_committed(gw->producer, "rustbox.execute", name, PARTITIONS, done,
-                                           COMMITTED_TIMEOUT_MS, &err) == 0;
+                                             COMMITTED_TIMEOUT_MS, &err) == 0;
         gateway_asked_broker(gw, answered);
         if (!answered)
             return gw->queue_depth;
+        /* A coordinator that is not there says nothing of the broker: only this question rests. */
+        if (group_committed(gw->execute, name, PARTITIONS, done, COMMITTED_TIMEOUT_MS, &err) != 0) {
+            gw->queue_depth_at_ms = now_ms + DEPTH_PAUSE_MS;
+            return gw->queue_depth;
+        }
         for (int32_t p = 0; p < PARTITIONS; p++)
             depth += done[p] < 0 ? ends[p] : ends[p] > done[p] ? ends[p] - done[p] : 0;
     }

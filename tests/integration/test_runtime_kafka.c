@@ -208,10 +208,9 @@ static void poll_source(int timeout_ms)
 static bool caught_up(const char *topic)
 {
     int64_t committed[24], ends[24];
+    struct bus_config with = bus();
 
-    assert_ok(
-        producer_committed(source.producer, "desk", topic, 24, committed, CALL_TIMEOUT_MS, &err),
-        err);
+    assert_ok(bus_committed(&with, "desk", topic, 24, committed, CALL_TIMEOUT_MS, &err), err);
     assert_ok(producer_end_offsets(source.producer, topic, 24, ends, CALL_TIMEOUT_MS, &err), err);
     for (int p = 0; p < 24; p++)
         if (ends[p] > 0 && committed[p] != ends[p])
