@@ -147,11 +147,11 @@ static int number(const char *text, uint64_t *out)
 
 int main(int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"socket", 1, NULL, 's'},  {"stdin", 1, NULL, 'i'},     {"cpu-ms", 1, NULL, 'c'},
-        {"wall-ms", 1, NULL, 'w'}, {"memory-mb", 1, NULL, 'm'}, {"processes", 1, NULL, 'p'},
-        {"repeat", 1, NULL, 'r'},  {"help", 0, NULL, 'h'},      {"profile", 1, NULL, 'P'},
-        {NULL, 0, NULL, 0}};
+    static const struct option table[] = {{"socket", 1, NULL, 's'},    {"stdin", 1, NULL, 'i'},
+                                          {"cpu-ms", 1, NULL, 'c'},    {"wall-ms", 1, NULL, 'w'},
+                                          {"memory-mb", 1, NULL, 'm'}, {"processes", 1, NULL, 'p'},
+                                          {"repeat", 1, NULL, 'r'},    {"help", 0, NULL, 'h'},
+                                          {"profile", 1, NULL, 'P'},   {NULL, 0, NULL, 0}};
     struct options options = {.socket = "/run/rustbox/box.sock", .repeat = 1};
     struct err err;
     int bad = 0;

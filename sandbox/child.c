@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,11 @@ static void place(const struct child_spec *spec, int mount_fd, const char *path)
 static void build_root(const struct child_spec *spec)
 {
     int sync = spec->sync_fd;
-    if (chdir(spec->root) != 0)
+    int host_root = -1;
+    if (spec->layers & LAYER_VIEW)
+        host_root = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    /* A copy of the template, a handful of mounts, instead of a copy of all that the host has. */
+    if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(CLONE_NEWNS) != 0)
         child_fail(sync, "enter the root");
     place(spec, spec->tmp_mount, "tmp");
     place(spec, spec->shm_mount, "dev/shm");
@@ -81,12 +86,8 @@ static void build_root(const struct child_spec *spec)
         mount(NULL, ".", NULL, MS_REMOUNT, NULL);
         mount_setattr(AT_FDCWD, ".", AT_RECURSIVE, &writable, sizeof writable);
     }
-    if (syscall(SYS_pivot_root, ".", ".") != 0)
-        child_fail(sync, "pivot_root");
-    if (!(spec->layers & LAYER_VIEW) && umount2(".", MNT_DETACH) != 0)
-        child_fail(sync, "leave the host's root");
-    if (chdir("/") != 0)
-        child_fail(sync, "enter the new root");
+    if (host_root >= 0 && move_mount(host_root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        child_fail(sync, "keep the host's root");
 }
 
 /* Gives up what the init needs no more once the payload is on its way. */

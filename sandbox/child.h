@@ -20,7 +20,7 @@ enum step {
 };
 
 struct child_spec {
-    const char *root; /* the language's read-only root, in the launcher's mount namespace */
+    int root_ns; /* mount namespace with the language's read-only root and nothing else */
     int sync_fd, stdin_fd, stdout_fd, stderr_fd;
     int tmp_mount, shm_mount, box_mount; /* detached tmpfs */
     const struct cgroup *group;

@@ -1,5 +1,6 @@
 /* Making the launcher's surroundings: its mount namespace, roots, filters, control groups. */
 #include "sandbox/host.h"
+#include "lib/base/cleanup.h"
 #include "lib/log/log.h"
 #include "sandbox/mounts.h"
 #include "sandbox/readback.h"
@@ -18,22 +19,18 @@
  * as there are slots, takes 2. */
 #define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS)
 
-void host_root_path(const struct host *host, enum language language, bool compile, char *out,
-                    size_t size)
-{
-    snprintf(out, size, "%s/%s-%s", host->config.state_dir, language_name(language),
-             compile ? "compile" : "run");
-}
-
-static int make_root(const struct host *host, enum language language, bool compile,
+static int make_root(struct host *host, enum language language, bool compile,
                      const char *const *binds, struct err *err)
 {
-    char path[HOST_PATH + 64];
-    host_root_path(host, language, compile, path, sizeof path);
-    return mounts_root(host->config.state_dir, strrchr(path, '/') + 1, binds, err);
+    char name[64];
+    snprintf(name, sizeof name, "%s-%s", language_name(language), compile ? "compile" : "run");
+    if (mounts_root(host->config.state_dir, name, binds, err) != 0)
+        return -1;
+    host->roots[language][compile] = mounts_template(host->config.state_dir, name, err);
+    return host->roots[language][compile] >= 0 ? 0 : -1;
 }
 
-static int make_roots(const struct host *host, struct err *err)
+static int make_roots(struct host *host, struct err *err)
 {
     if (mounts_private(host->config.state_dir, err) != 0 ||
         mounts_dev(host->config.state_dir, err) != 0)
@@ -86,6 +83,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
 {
     unsigned swept = 0;
     *host = (struct host){.config = *config, .loop.epoll_fd = -1, .null_fd = -1};
+    memset(host->roots, -1, sizeof host->roots);
     if (geteuid() != 0)
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
     umask(022);
@@ -117,8 +115,10 @@ void host_close(struct host *host)
     cgroup_root_close(&host->cgroups);
     loop_close(&host->loop);
     filters_done(host->filters);
-    if (host->null_fd >= 0)
-        close(host->null_fd);
+    cleanup_fd(&host->null_fd);
+    for (int i = 0; i < LANGUAGE_COUNT; i++)
+        for (int k = 0; k < 2; k++)
+            cleanup_fd(&host->roots[i][k]);
 }
 
 uid_t host_uid_get(struct host *host)

@@ -34,6 +34,7 @@ struct host {
     uint32_t controls; /* bits that a trial sandbox showed in force */
     unsigned cores;
     int null_fd;
+    int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
     uint64_t serial; /* names control groups */
     uint32_t next_uid;
     uint8_t uids_in_use[HOST_UIDS / 8];
@@ -42,9 +43,6 @@ struct host {
 /* Takes everything in config into force; ERR_CONFIG names the remedy. */
 int host_open(const struct host_config *config, struct host *host, struct err *err) MUST_CHECK;
 void host_close(struct host *host);
-/* The root of a language's phase, a path in the launcher's own mount namespace. */
-void host_root_path(const struct host *host, enum language language, bool compile, char *out,
-                    size_t size);
 /* A user id nobody else has; 0 = none left. host_uid_put only when nothing can run under it. */
 uid_t host_uid_get(struct host *host);
 void host_uid_put(struct host *host, uid_t uid);

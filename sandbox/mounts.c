@@ -10,7 +10,9 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 static int config(int fs, const char *key, uint64_t value, bool octal)
 {
@@ -204,4 +206,53 @@ int mounts_root(const char *dir, const char *name, const char *const *binds, str
         if (add_bind(fs, *binds, err) != 0)
             return err_wrap(err, "root %s", name);
     return set_attributes(fs, MOUNT_ATTR_RDONLY, 0, err);
+}
+
+/* Runs in a process of its own, which exists until the launcher holds its namespace. */
+static _Noreturn void become_template(const char *path, int ready, int held)
+{
+    char byte = 0;
+    bool made = unshare(CLONE_NEWNS) == 0 && chdir(path) == 0 &&
+                syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0;
+    int error = made ? 0 : errno;
+    if (write(ready, &error, sizeof error) == (ssize_t)sizeof error)
+        (void)!read(held, &byte, 1); /* ends with the launcher's end */
+    _exit(0);
+}
+
+int mounts_template(const char *dir, const char *name, struct err *err)
+{
+    char path[4096], proc[64];
+    int ready[2], held[2], error = 0, fd = -1;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        return err_sys(err, ERR_SYSTEM, "pipe");
+    AUTO_FD int ready_in = ready[0], ready_out = ready[1];
+    if (pipe2(held, O_CLOEXEC) != 0)
+        return err_sys(err, ERR_SYSTEM, "pipe");
+    AUTO_FD int held_in = held[0], held_out = held[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return err_sys(err, ERR_SYSTEM, "fork");
+    if (pid == 0) {
+        close(held_out);
+        become_template(path, ready_out, held_in);
+    }
+    close(take_fd(&ready_out));
+    if (read(ready_in, &error, sizeof error) != (ssize_t)sizeof error)
+        error = ECHILD;
+    snprintf(proc, sizeof proc, "/proc/%d/ns/mnt", (int)pid);
+    if (error == 0 && (fd = open(proc, O_RDONLY | O_CLOEXEC)) < 0)
+        error = errno;
+    close(take_fd(&held_out));
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (error == 0 && umount2(path, MNT_DETACH) != 0)
+        error = errno;
+    errno = error;
+    if (error == 0)
+        return fd;
+    cleanup_fd(&fd);
+    errno = error;
+    return err_sys(err, ERR_CONFIG, "make the mount namespace of root %s", name);
 }

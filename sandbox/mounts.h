@@ -16,6 +16,10 @@ int mounts_dev(const char *dir, struct err *err) MUST_CHECK;
 int mounts_root(const char *dir, const char *name, const char *const *binds,
                 struct err *err) MUST_CHECK;
 
+/* A mount namespace with dir/name as its root and nothing else, as a descriptor; every sandbox copies
+ * it. The caller's own namespace keeps no mount at dir/name. */
+int mounts_template(const char *dir, const char *name, struct err *err) MUST_CHECK;
+
 /* A detached tmpfs, nosuid, nodev and noexec; the caller owns the descriptor, which is usable as a
  * directory. */
 int mounts_tmpfs(uint64_t bytes, uint64_t inodes, unsigned mode, struct err *err) MUST_CHECK;

@@ -89,7 +89,7 @@ static int open_mounts(struct phase *phase, struct err *err)
 static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
-    uint64_t flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_PIDFD;
+    uint64_t flags = CLONE_NEWUTS | CLONE_PIDFD;
     flags |= off & LAYER_PID ? 0 : CLONE_NEWPID;
     flags |= off & LAYER_NETWORK ? 0 : CLONE_NEWNET;
     flags |= off & LAYER_IPC ? 0 : CLONE_NEWIPC;
@@ -136,8 +136,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->began_ns = phase->at[STEP_began] = loop_now_ns();
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
     phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
-    host_root_path(host, start->language, start->compile, phase->root, sizeof phase->root);
-    phase->spec = (struct child_spec){.root = phase->root,
+    phase->spec = (struct child_spec){.root_ns = host->roots[start->language][start->compile],
                                       .stdin_fd = start->stdin_fd,
                                       .shm_mount = -1,
                                       .box_mount = start->box_mount,

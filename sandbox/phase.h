@@ -26,7 +26,6 @@ struct phase {
     void *owner;
 
     struct child_spec spec;
-    char root[HOST_PATH + 64];
     bool own_binary; /* the program is the job's own, so that failing to execute it is its fault */
     struct cgroup group;
     pid_t init;

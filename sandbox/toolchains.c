@@ -158,14 +158,10 @@ static const struct row {
                 .package = "golang-1.19-go",
                 .versions = {{"go", LIST(GO_TOOL "/compile", "-V")}},
                 .compile = {.family = FILTER_COMPILER,
-                            .steps =
-                                {
-                                    LIST(
-                                        GO_TOOL "/compile",
-                                        "-p", "main", "-complete", "-I", GO_ARCHIVES, "-o", "/tmp/main.a", "/box/main.go"),
-                                    LIST(
-                                        GO_TOOL "/link",
-                                        "-s", "-w", "-L", GO_ARCHIVES, "-o", "/tmp/main", "/tmp/main.a")},
+                            .steps = {LIST(GO_TOOL "/compile", "-p", "main", "-complete", "-I",
+                                           GO_ARCHIVES, "-o", "/tmp/main.a", "/box/main.go"),
+                                      LIST(GO_TOOL "/link", "-s", "-w", "-L", GO_ARCHIVES, "-o",
+                                           "/tmp/main", "/tmp/main.a")},
                             .env = LIST(COMPILE_ENVIRONMENT, "GOROOT=" GO),
                             .binds =
                                 LIST(LIBRARIES, GO_TOOL "/compile", GO_TOOL "/link", GO_ARCHIVES)},
