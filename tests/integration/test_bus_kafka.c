@@ -356,7 +356,7 @@ static void starve_library(const cpu_set_t *cpu)
         if (entry->d_name[0] == '.' || (comm = fopen(path, "r")) == NULL)
             continue;
         if (fgets(name, sizeof name, comm) != NULL && strcmp(name, "rdk:main\n") == 0) {
-            pid_t thread = atoi(entry->d_name);
+            pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
 
             starved++;
             assert_int_equal(sched_setaffinity(thread, sizeof *cpu, cpu), 0);

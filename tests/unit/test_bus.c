@@ -183,6 +183,25 @@ static void a_coordinator_that_never_comes_is_an_error(void **state)
     assert_int_equal(offset, 7);
 }
 
+/* The gateway's question, again and again on one handle. */
+static void a_group_outlives_a_coordinator_that_moves(void **state)
+{
+    (void)state;
+    struct group *group;
+    int64_t offset = 7;
+    rd_kafka_resp_err_t moving[20];
+    for (size_t i = 0; i < COUNT_OF(moving); i++)
+        moving[i] = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    assert_ok(group_open(&config, "g", &group, &err), err);
+    rd_kafka_mock_push_request_errors_array(cluster, OFFSET_FETCH, COUNT_OF(moving), moving);
+    assert_err(group_committed(group, "t", 1, &offset, 100, &err), err, ERR_BROKER);
+    assert_int_equal(offset, 7);
+    rd_kafka_mock_clear_request_errors(cluster, OFFSET_FETCH);
+    assert_ok(group_committed(group, "t", 1, &offset, 10000, &err), err);
+    assert_int_equal(offset, -1);
+    group_close(group);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
@@ -194,6 +213,7 @@ int main(void)
         TEST(nobody_listens),
         TEST(a_coordinator_that_moves_is_waited_for),
         TEST(a_coordinator_that_never_comes_is_an_error),
+        TEST(a_group_outlives_a_coordinator_that_moves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
