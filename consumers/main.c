@@ -12,7 +12,7 @@ const struct stage *const stages[] = {&admit_stage, &execute_stage, &persist_sta
 static const char usage[] =
     "Usage: rustbox-consumer --stage NAME [--instance TEXT]\n"
     "Runs one stage of the pipeline: takes records from its topics until SIGTERM.\n"
-    "  --stage NAME      which stage; see the list below\n"
+    "  --stage NAME      which stage: admit, execute or persist\n"
     "  --instance TEXT   tells processes of one stage on one host apart (default 0); keep it over\n"
     "                    restarts, so that a restarted process gets its partitions back at once";
 

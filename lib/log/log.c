@@ -101,9 +101,6 @@ static void put_field(struct line *line, const struct log_field *field)
     case LOG_TEXT:
         put_value(line, span_text(field->text ? field->text : ""));
         break;
-    case LOG_SPAN:
-        put_value(line, field->span);
-        break;
     case LOG_UUID:
         uuid_format(field->uuid, text);
         put_text(line, text);

@@ -20,7 +20,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
 #define LOG_BURST 20
 #define LOG_LINE 2048
 
-enum log_type { LOG_END, LOG_SIGNED, LOG_UNSIGNED, LOG_TEXT, LOG_SPAN, LOG_UUID, LOG_ERR };
+enum log_type { LOG_END, LOG_SIGNED, LOG_UNSIGNED, LOG_TEXT, LOG_UUID, LOG_ERR };
 struct log_field {
     const char *key; /* lower_case, a literal */
     enum log_type type;
@@ -28,7 +28,6 @@ struct log_field {
         int64_t i;
         uint64_t u;
         const char *text;
-        struct span span;
         const struct uuid *uuid;
         const struct err *err;
     };
@@ -74,10 +73,6 @@ static inline struct log_field log_u(const char *key, uint64_t value)
 static inline struct log_field log_text(const char *key, const char *value)
 {
     return (struct log_field){.key = key, .type = LOG_TEXT, .text = value};
-}
-static inline struct log_field kv_span(const char *key, struct span value)
-{
-    return (struct log_field){.key = key, .type = LOG_SPAN, .span = value};
 }
 static inline struct log_field kv_uuid(const char *key, const struct uuid *value)
 {

@@ -46,7 +46,11 @@ int admin_open(const struct args *args, enum setting url, int64_t timeout_ms, st
         .statement_timeout_ms = timeout_ms,
         .connect_timeout_ms = config_ms(out->config, SETTING_db_connect_timeout),
     };
-    return db_open(&db, &out->db, err);
+    if (db_open(&db, &out->db, err) == 0)
+        return 0;
+    return err_wrap(err, "the database of %s",
+                    args->config_path ? args->config_path
+                                      : "the defaults; --config FILE names the service");
 }
 
 void admin_close(struct admin *admin)

@@ -73,8 +73,8 @@ static int make_body(const struct args *args, struct buf *body, struct err *err)
     BUF_AUTO struct buf code = {.max = CODE_BYTES_MAX + 2 * 65536};
     BUF_AUTO struct buf input = {.max = STDIN_BYTES_MAX + 2 * 65536};
     enum language language;
-    if (language_of(args, &language, err) ||
-        read_file(args->positional[0], CODE_BYTES_MAX, &code, err) ||
+    if (read_file(args->positional[0], CODE_BYTES_MAX, &code, err) ||
+        language_of(args, &language, err) ||
         (args->value[STDIN] && read_file(args->value[STDIN], STDIN_BYTES_MAX, &input, err)))
         return -1;
     buf_printf(body, "{\"language\":\"%s\"", language_name(language));

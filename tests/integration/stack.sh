@@ -17,8 +17,13 @@ sql() { psql -X -q -At -v ON_ERROR_STOP=1 "${RUSTBOX_DATABASE:?}" -c "$1"; }
 broker_answers() { (exec 3<>"/dev/tcp/127.0.0.1/${RUSTBOX_BROKERS#*:}") 2>/dev/null; }
 load() { set -a; . "$dir/dev.env"; set +a; }
 
+refused() { local said; said=$("${@:2}" 2>&1) && fail "$* succeeded"; [[ $said == *"$1"* ]] || fail "not refused with '$1': $said"; }
+refused "--bin needs a value" ops/lib/stack up "$dir" --bin
+refused "unknown argument 'now'" ops/status now
+
 up
 load
+refused "name of a service" ops/lib/stack restart "$dir" nothing
 [ "$(stat -c %a "$dir/dev.env")" = 600 ] || fail "dev.env can be read by others"
 [ "$(stat -c %U "$dir/service" "$dir/bin" "$dir/log" "$dir/box" | sort -u)" = root ] || fail "the system user could change what root runs"
 postgres=$(pid postgres) kafka=$(pid kafka)

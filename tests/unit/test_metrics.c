@@ -18,7 +18,7 @@ static void rendered(void **state)
     metrics_reset();
     metric_add(METRIC_records_in_total, "submissions", 3);
     metric_add(METRIC_records_in_total, "a\"b\\c\n", 1);
-    metric_set(METRIC_keystore_cached, NULL, -4);
+    metric_set(METRIC_waiting_requests, NULL, -4);
     metric_observe(METRIC_handle_seconds, "admit", 1000000);      /* 1 ms: on the bound */
     metric_observe(METRIC_handle_seconds, "admit", 60000000000u); /* beyond all bounds */
     metric_observe(METRIC_batch_records, "admit", 150);
@@ -28,8 +28,8 @@ static void rendered(void **state)
     assert_has(text, "# TYPE rustbox_records_in_total counter\n");
     assert_has(text, "\nrustbox_records_in_total{topic=\"submissions\"} 3\n");
     assert_has(text, "\nrustbox_records_in_total{topic=\"a\\\"b\\\\c?\"} 1\n");
-    assert_has(text, "\nrustbox_keystore_cached -4\n");
-    assert_has(text, "\nrustbox_db_transactions_total 0\n");
+    assert_has(text, "\nrustbox_waiting_requests -4\n");
+    assert_has(text, "\nrustbox_launcher_deaths_total 0\n");
     assert_has(text, "\nrustbox_handle_seconds_bucket{stage=\"admit\",le=\"0.0005\"} 0\n");
     assert_has(text, "\nrustbox_handle_seconds_bucket{stage=\"admit\",le=\"0.001\"} 1\n");
     assert_has(text, "\nrustbox_handle_seconds_bucket{stage=\"admit\",le=\"30\"} 1\n");
@@ -98,7 +98,7 @@ static void responder(void **state)
     snprintf(listen_on, sizeof listen_on, "unix:%s", path);
     assert_ok(metrics_server_open(listen_on, &server, &err), err);
     assert_has(ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.0 200 OK\r\n");
-    assert_has(answer, "rustbox_db_transactions_total");
+    assert_has(answer, "rustbox_launcher_deaths_total");
     assert_has(ask("GET /health HTTP/1.0\n\n"), "\r\n\r\n{\"status\":\"ok\"}\n");
     metrics_server_health(server, "database away");
     assert_has(ask("GET /health HTTP/1.0\r\n\r\n"), "HTTP/1.0 503 ");
