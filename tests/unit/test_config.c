@@ -25,19 +25,19 @@ static void precedence(void **state)
     assert_ok(config_load(NULL, &config, &err), err);
     assert_string_equal(config_text(config, SETTING_kafka_brokers), "127.0.0.1:4092");
     assert_int_equal(config_ms(config, SETTING_gateway_wait_timeout), 30000);
-    assert_int_equal(config_bytes(config, SETTING_gateway_body_max), 1048576);
+    assert_int_equal(config_bytes(config, SETTING_gateway_tail_memory), 268435456);
     assert_int_equal(config_int(config, SETTING_admit_batch_records), 200);
     config_free(config);
     const char *file = with_file("# comment\n\n[kafka]\n  brokers =  a:1,b:2  \n[gateway]\n"
-                                 "wait_timeout=250ms\nbody_max = 64KiB\n[kafka]\n"
+                                 "wait_timeout=250ms\ntail_memory = 64KiB\n[kafka]\n"
                                  "topic_prefix = x#y = z\n");
-    setenv("RUSTBOX_GATEWAY_BODY_MAX", "12", 1);
+    setenv("RUSTBOX_GATEWAY_TAIL_MEMORY", "12", 1);
     assert_ok(config_load(file, &config, &err), err);
-    unsetenv("RUSTBOX_GATEWAY_BODY_MAX");
+    unsetenv("RUSTBOX_GATEWAY_TAIL_MEMORY");
     assert_string_equal(config_text(config, SETTING_kafka_brokers), "a:1,b:2");
     assert_string_equal(config_text(config, SETTING_kafka_topic_prefix), "x#y = z");
     assert_int_equal(config_ms(config, SETTING_gateway_wait_timeout), 250);
-    assert_int_equal(config_bytes(config, SETTING_gateway_body_max), 12);
+    assert_int_equal(config_bytes(config, SETTING_gateway_tail_memory), 12);
     config_free(config);
 }
 
@@ -56,8 +56,8 @@ static void errors_name_file_and_line(void **state)
         {"[gateway]\nwait_timeout = 30\n", ":2: gateway.wait_timeout must be a duration"},
         {"[gateway]\nwait_timeout = -1s\n", ":2: gateway.wait_timeout must be a duration"},
         {"[gateway]\nmax_waiters = many\n", ":2: gateway.max_waiters must be a whole number"},
-        {"[gateway]\nbody_max = 1MB\n", ":2: gateway.body_max must be a size"},
-        {"[gateway]\nbody_max = 99999999999GiB\n", ":2: gateway.body_max must be a size"},
+        {"[gateway]\ntail_memory = 1MB\n", ":2: gateway.tail_memory must be a size"},
+        {"[gateway]\ntail_memory = 99999999999GiB\n", ":2: gateway.tail_memory must be a size"},
         {"[keystore]\ndir = keys\n", ":2: keystore.dir must be an absolute path"},
         {"[db]\nurl_admit = host=x password=hunter2\n",
          ":2: db.url_admit must not hold a password"},
