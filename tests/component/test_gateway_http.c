@@ -344,6 +344,45 @@ static long resident_bytes(void)
 }
 
 /* 10,000 parked requests: memory is bounded, and all are answered or released. */
+static bool answer_in_turn;
+
+static int64_t answering_turn(void *owner)
+{
+    (void)owner;
+    if (answer_in_turn && last_parked) {
+        struct buf body = {.max = 8};
+        struct request *req = last_parked;
+        last_parked = NULL;
+        buf_puts(&body, "{}");
+        http_answer(req, 200, &body);
+    }
+    return -1;
+}
+
+/* Whoever answers in a turn function that runs after the server's: the next turn must not sleep. */
+static void test_answer_wakes(void **state)
+{
+    (void)state;
+    struct err err;
+    static const char text[] = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
+    loop_each_turn(loop, answering_turn, NULL);
+    answer_in_turn = false;
+    last_parked = NULL;
+    struct raw *raw = raw_open(port);
+    raw_send(raw, text, sizeof(text) - 1);
+    for (int i = 0; i < 500 && http_parked(http) == 0; i++)
+        raw_turn(loop, 10);
+    assert_int_equal(http_parked(http), 1);
+    answer_in_turn = true;
+    assert_ok(loop_turn(loop, 0, &err), err); /* answers, after the server had its turn */
+    int64_t begin_ms = clock_mono_ms(&clock_system);
+    assert_ok(loop_turn(loop, 30000, &err),
+              err); /* the client sends nothing: only the wake ends it */
+    assert_true(clock_mono_ms(&clock_system) - begin_ms < 20000);
+    assert_int_equal(raw_answer(raw, loop, 2000), 200);
+    raw_close(raw);
+}
+
 static void test_many_parked(void **state)
 {
     (void)state;
@@ -394,6 +433,7 @@ int main(void)
         TEST(test_large_bodies),
         TEST(test_slow_clients),
         TEST(test_client_leaves),
+        TEST(test_answer_wakes),
         TEST(test_many_parked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
