@@ -350,7 +350,7 @@ static void on_stored(void *opaque, const struct db_result *rows, const struct e
     if (!created)
         ask->at_ns = db_get_time_ns(rows, 0, 1);
     ask->event.at_ns = ask->at_ns;
-    keyring_apply(ask->gw->keyring, &ask->event);
+    (void)!keyring_apply(ask->gw->keyring, &ask->event);
     if (tell_all(ask, &sent) != 0) {
         log_event(LOG_ERROR, "control_failed", kv_err(&sent));
         ask_away(ask);

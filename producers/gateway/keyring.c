@@ -4,10 +4,13 @@
 #include "schemas/apikey.h"
 
 #define MINUTE_NS INT64_C(60000000000)
+/* A change may be stored while the rows are read, by a host whose clock differs a little. */
+#define LOAD_SLACK_NS (5 * MINUTE_NS)
 
 struct keyring {
     struct secret master;
     struct table keys, projects;
+    int64_t floor_ns; /* a change older than this came before the rows were loaded */
 };
 
 struct keyring *keyring_new(const struct secret *master)
@@ -82,12 +85,22 @@ void keyring_key(struct keyring *ring, const struct uuid *project, const struct 
     key->revoked |= revoked; /* a revocation is for ever, whatever is replayed later */
 }
 
-void keyring_apply(struct keyring *ring, const struct control_event *event)
+void keyring_loaded(struct keyring *ring, int64_t now_ns)
 {
+    ring->floor_ns = now_ns - LOAD_SLACK_NS;
+}
+
+bool keyring_apply(struct keyring *ring, const struct control_event *event)
+{
+    if (event->at_ns < ring->floor_ns)
+        return false;
     struct project *project = keyring_project(ring, &event->project);
     switch (event->kind) {
     case CONTROL_EVENT_project_created:
     case CONTROL_EVENT_project_changed:
+        if (event->at_ns < project->changed_ns)
+            return false;
+        project->changed_ns = event->at_ns;
         project->plan = plan_get(event->plan);
         project->retention_class = event->retention_class;
         project->deleted = event->deleted;
@@ -100,6 +113,7 @@ void keyring_apply(struct keyring *ring, const struct control_event *event)
     case CONTROL_EVENT_COUNT:
         break;
     }
+    return true;
 }
 
 struct api_key *keyring_find(struct keyring *ring, struct span text)

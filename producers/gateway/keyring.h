@@ -11,6 +11,7 @@ struct project {
     const struct plan *plan;
     uint16_t retention_class;
     bool deleted;
+    int64_t changed_ns;   /* at_ns of the newest change believed */
     struct secret secret; /* of key hashes and fingerprints */
     int64_t rate_ns;      /* when the bucket is full again, monotonic */
     /* open submissions = rows open in the database + in our tail, less verdicts not yet stored */
@@ -34,7 +35,10 @@ void keyring_free(struct keyring *ring);
 struct project *keyring_project(struct keyring *ring, const struct uuid *id);
 void keyring_key(struct keyring *ring, const struct uuid *project, const struct uuid *id,
                  const uint8_t hash[32], bool revoked);
-void keyring_apply(struct keyring *ring, const struct control_event *event);
+/* What is in the database was loaded now: changes stored well before are known. */
+void keyring_loaded(struct keyring *ring, int64_t now_ns);
+/* False: older than what is known of the project (a record that came again), not applied. */
+bool keyring_apply(struct keyring *ring, const struct control_event *event) MUST_CHECK;
 /* By the text of X-API-Key; NULL: malformed, unknown, revoked, or its project is deleted. */
 struct api_key *keyring_find(struct keyring *ring, struct span text);
 struct api_key *keyring_by_id(struct keyring *ring, const struct uuid *id); /* walks all keys */

@@ -85,6 +85,8 @@ static void on_keys(void *opaque, const struct db_result *rows, const struct err
         if (hash.len == 32)
             keyring_key(gw->keyring, &id, &key, hash.data, db_get_bool(rows, i, 2));
     }
+    if (!gw->keys_loaded)
+        keyring_loaded(gw->keyring, gateway_wall_ns(gw));
     gw->keys_loaded = true;
     log_event(LOG_INFO, "keys_loaded", kv("keys", db_rows(rows)));
 }

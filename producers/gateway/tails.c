@@ -222,7 +222,10 @@ static void on_control(struct tails *tails, const struct record *rec)
     }
     if (control_decode(rec->value, &event, &err) != 0)
         return;
-    keyring_apply(tails->gw->keyring, &event);
+    if (!keyring_apply(tails->gw->keyring, &event)) {
+        bury(tails, rec, "at_ns: older than what is known of the project");
+        return;
+    }
     log_event(LOG_INFO, "control_applied", kv("kind", control_kind_name(event.kind)),
               kv_uuid("project", &event.project));
 }
