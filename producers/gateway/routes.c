@@ -1,6 +1,7 @@
 /* The route table, what is judged before a body (key, then rate), and the small public answers. */
 #include "lib/base/enc.h"
 #include "producers/gateway/gateway.h"
+#include "schemas/apikey.h"
 #include <strings.h>
 
 #define KEYS_BODY_MAX 4096
@@ -86,6 +87,22 @@ static struct span key_text(const struct head *head)
     return (struct span){0};
 }
 
+/* Says what to mend without telling whether a well-formed key exists. */
+static void refuse_key(struct request *req, struct span key)
+{
+    http_header(req, "WWW-Authenticate", "Bearer");
+    if (key.len == 0)
+        http_error(req, API_ERROR_unauthorized, NULL);
+    else if (!apikey_check(key, NULL))
+        http_error(
+            req, API_ERROR_unauthorized,
+            "the API key is malformed (rb_live_ or rb_test_, then 38 letters and digits whose "
+            "last six are a checksum): was it cut or mistyped?");
+    else
+        http_error(req, API_ERROR_unauthorized,
+                   "the API key is unknown or revoked, or its project was deleted");
+}
+
 static int judge_rate(struct request *req, struct gateway *gw)
 {
     struct project *project = req->project;
@@ -120,8 +137,7 @@ int gateway_before(struct request *req)
     if (gw->keys_loaded) {
         struct api_key *key = keyring_find(gw->keyring, key_text(&req->head));
         if (!key) {
-            http_header(req, "WWW-Authenticate", "Bearer");
-            http_error(req, API_ERROR_unauthorized, NULL);
+            refuse_key(req, key_text(&req->head));
             return -1;
         }
         req->project = key->project;

@@ -14,8 +14,6 @@
 
 #define ACK_MS 10000
 #define AWAY_MS 3000
-#define DECIDE_MS 10000
-#define KEY_RECORDS_MAX 256
 #define POLICY "1"
 
 enum phase { PHASE_OWNER, PHASE_FLIGHT, PHASE_TAIL, PHASE_ROWS, PHASE_WAIT };
@@ -145,7 +143,8 @@ static void answer_wait_over(struct submit *sub)
 static void on_ack_due(struct due *due)
 {
     struct submit *sub = OWNER_OF(due, struct submit, due);
-    /* Accepted and only the owner is not known in time: the own id resolves by itself. */
+    /* Accepted, but whose the key is was not found out in time: no id is told, a repeat asks again.
+     */
     if (sub->phase == PHASE_TAIL || sub->phase == PHASE_ROWS)
         answer_error(sub, API_ERROR_unavailable,
                      "the Idempotency-Key could not be looked up in time; send it again");
