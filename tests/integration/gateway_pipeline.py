@@ -312,11 +312,36 @@ def part_waiters(stack, api, count):
     waiters.close()
 
 
+def part_stopped(stack, api, count):
+    """A stopping gateway tells every waiting client its id, and that id is known afterwards."""
+    with without(stack, "execute"):
+        waiters = Waiters(int(api.url.rsplit(":", 1)[1]), api.key, count)
+        end = time.monotonic() + 60
+        while metric(stack, "waiting_requests") < count and time.monotonic() < end:
+            waiters.read(0.2)
+        check(f"{count} clients wait, none is answered yet", waiters.unanswered() == count, waiters.counts())
+        pid, began = stack.pid("gateway"), time.monotonic()
+        subprocess.run(["sv", "down", os.path.join(stack.dir, "service", "gateway")], check=True, stdout=subprocess.DEVNULL)
+        waiters.read(30)
+        while os.path.exists(f"/proc/{pid}") and time.monotonic() < began + 30:
+            time.sleep(0.02)
+        note(f"stopped {time.monotonic() - began:.1f} s after SIGTERM; answers {waiters.counts()}")
+        check("each was answered 408", waiters.counts() == {408: count} and not waiters.broken, waiters.broken)
+        ids = {json.loads(text.split(b"\r\n\r\n", 1)[1])["id"] for text in waiters.text.values()}
+        check("each with an id of its own", len(ids) == count, len(ids))
+        waiters.close()
+        service(stack, "up", "gateway")
+        check("ready again", api.ready())
+        states = [api.result(ident)[:2] for ident in sorted(ids)[::max(1, count // 200)]]
+        check("the ids are known", all(status == 200 and body["job_status"] == "pending" for status, body in states),
+              [state for state in states if state[0] != 200][:3])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", help="state directory of a running stack (default: a private one)")
     parser.add_argument("--waiters", type=int, default=1500)
-    parser.add_argument("--only", default="ordinary,examples,killed,database,waiters")
+    parser.add_argument("--only", default="ordinary,examples,killed,database,waiters,stopped")
     options = parser.parse_args()
     if os.geteuid():
         print("skipped: starting a stack needs root")
@@ -337,6 +362,10 @@ def main():
         if "waiters" in parts:
             set_wait(stack, api, min(30, 12 + options.waiters // 500), options.waiters)
             part_waiters(stack, api, options.waiters)
+        if "stopped" in parts:
+            if "waiters" not in parts:
+                set_wait(stack, api, 30, options.waiters)
+            part_stopped(stack, api, options.waiters)
     note(f"{len(findings)} findings")
     return 1 if findings else 0
 
