@@ -77,7 +77,6 @@ static void build_root(const struct child_spec *spec)
         child_fail(sync, "enter the root");
     place(spec, spec->tmp_mount, "tmp");
     place(spec, spec->shm_mount, "dev/shm");
-    place(spec, spec->box_mount, "box");
     const char *options = spec->layers & LAYER_HIDEPID ? "" : "hidepid=2,subset=pid";
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
         child_fail(sync, "mount /proc");

@@ -22,7 +22,7 @@ enum step {
 struct child_spec {
     int root_ns; /* mount namespace with the language's read-only root and nothing else */
     int sync_fd, stdin_fd, stdout_fd, stderr_fd;
-    int tmp_mount, shm_mount, box_mount; /* detached tmpfs */
+    int tmp_mount, shm_mount; /* detached tmpfs */
     const struct cgroup *group;
     const struct toolchain_phase *commands;
     const struct filter *filter;

@@ -5,6 +5,7 @@
 #include "sandbox/mounts.h"
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
+#include "sandbox/warm.h"
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,10 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_OWN 128 /* the launcher's, its clients', and a deep harvest */
+#define DESCRIPTORS_OWN 192 /* the launcher's, its clients', and a deep harvest */
 /* A running job takes about 25; a queued or reporting one, of which every client may have as many
  * as there are slots, takes 2. */
 #define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS)
+#define DESCRIPTORS_WARM 24
 
 static int make_root(struct host *host, enum language language, bool compile,
                      const char *const *binds, struct err *err)
@@ -53,10 +55,11 @@ static int make_roots(struct host *host, struct err *err)
 
 /* Refuses to start with fewer descriptors than jobs can need: a listener that cannot accept stays
  * readable, and the loop would spin. */
-static int raise_descriptors(uint32_t slots, struct err *err)
+static int raise_descriptors(uint32_t slots, uint32_t warm, struct err *err)
 {
     struct rlimit limit;
-    uint64_t needed = DESCRIPTORS_OWN + (uint64_t)slots * DESCRIPTORS_SLOT;
+    uint64_t needed = DESCRIPTORS_OWN + (uint64_t)slots * DESCRIPTORS_SLOT +
+                      (uint64_t)warm * LANGUAGE_COUNT * DESCRIPTORS_WARM;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return err_sys(err, ERR_SYSTEM, "limit of open descriptors");
     limit.rlim_cur = limit.rlim_max;
@@ -82,7 +85,7 @@ static unsigned count_cores(void)
 int host_open(const struct host_config *config, struct host *host, struct err *err)
 {
     unsigned swept = 0;
-    *host = (struct host){.config = *config, .loop.epoll_fd = -1, .null_fd = -1};
+    *host = (struct host){.config = *config, .loop.epoll_fd = -1, .null_fd = -1, .home_ns = -1};
     memset(host->roots, -1, sizeof host->roots);
     if (geteuid() != 0)
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
@@ -92,7 +95,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     host->cores = count_cores();
     if (host->config.slots == 0)
         host->config.slots = host->cores;
-    if (raise_descriptors(host->config.slots, err) != 0)
+    if (raise_descriptors(host->config.slots, host->config.warm, err) != 0)
         return -1;
     readback_namespaces(getpid(), host->own_ns);
     host->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -107,15 +110,52 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
         log_event(LOG_WARN, "swept_dead_launcher", kv("groups", swept));
     if (make_roots(host, err) != 0)
         return -1;
+    host->home_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (host->home_ns < 0)
+        return err_sys(err, ERR_CONFIG, "open /proc/self/ns/mnt");
+    if (warm_open(host, err) != 0)
+        return -1;
     return loop_open(&host->loop, err);
+}
+
+static void close_stale(struct host *host)
+{
+    while (host->stale_count > 0)
+        close(host->stale[--host->stale_count]);
+}
+
+bool host_idle(void *context)
+{
+    struct host *host = context;
+    if (host->busy > 0)
+        return false;
+    if (host->stale_count > 0) {
+        close(host->stale[--host->stale_count]);
+        return true;
+    }
+    return host->warm && warm_fill(host);
+}
+
+void host_close_later(struct host *host, int fd)
+{
+    if (fd < 0)
+        return;
+    if (host->stale_count == HOST_STALE)
+        close_stale(host);
+    host->stale[host->stale_count++] = fd;
+    host->loop.idle = host_idle;
+    host->loop.idle_context = host;
 }
 
 void host_close(struct host *host)
 {
+    warm_close(host);
     cgroup_root_close(&host->cgroups);
     loop_close(&host->loop);
     filters_done(host->filters);
+    close_stale(host);
     cleanup_fd(&host->null_fd);
+    cleanup_fd(&host->home_ns);
     for (int i = 0; i < LANGUAGE_COUNT; i++)
         for (int k = 0; k < 2; k++)
             cleanup_fd(&host->roots[i][k]);

@@ -11,6 +11,7 @@
 #define HOST_UIDS 65536
 #define HOST_UID_FIRST 1900000000u /* instance N uses HOST_UIDS ids from here + N * HOST_UIDS */
 #define HOST_PATH 108
+#define HOST_STALE 16
 
 struct host_config {
     char socket_path[HOST_PATH], state_dir[HOST_PATH];
@@ -18,6 +19,7 @@ struct host_config {
     uid_t allowed_uid;
     gid_t socket_gid;
     bool permissive;
+    uint32_t warm;       /* sandboxes kept ready for each language that was asked for; 0 = none */
     uint32_t layers_off; /* enum child_layer, test builds only */
 };
 
@@ -33,8 +35,12 @@ struct host {
     uint64_t own_ns[NS_COUNT];
     uint32_t controls; /* bits that a trial sandbox showed in force */
     unsigned cores;
-    int null_fd;
+    int null_fd, home_ns;         /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
+    struct warm_pool *warm;       /* NULL = no warm tier */
+    int stale[HOST_STALE];        /* descriptors that are closed when there is nothing else to do */
+    size_t stale_count;
+    uint32_t busy; /* phases that have a job: put-off work waits for their end */
     uint64_t serial; /* names control groups */
     uint32_t next_uid;
     uint8_t uids_in_use[HOST_UIDS / 8];
@@ -43,6 +49,9 @@ struct host {
 /* Takes everything in config into force; ERR_CONFIG names the remedy. */
 int host_open(const struct host_config *config, struct host *host, struct err *err) MUST_CHECK;
 void host_close(struct host *host);
+/* Closing a namespace takes the kernel a while: not before the report is on its way. */
+bool host_idle(void *context); /* one piece of put-off work; false = nothing is left */
+void host_close_later(struct host *host, int fd);
 /* A user id nobody else has; 0 = none left. host_uid_put only when nothing can run under it. */
 uid_t host_uid_get(struct host *host);
 void host_uid_put(struct host *host, uid_t uid);

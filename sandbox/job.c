@@ -6,15 +6,16 @@
 #include "lib/base/strict.h"
 #include "sandbox/harvest.h"
 #include "sandbox/mounts.h"
+#include "sandbox/phase_impl.h"
+#include "sandbox/warm.h"
 #include "schemas/verdict_rules.h"
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #define SLACK_BYTES (64 * 1024) /* a tmpfs rounds up to pages and has its own root */
-/* Of code or stdin. Copying stops the loop for all jobs, and the copy is the launcher's memory. */
-#define INPUT_BYTES_MAX (UINT64_C(64) << 20)
 
 static void give_up(struct job *job, const char *text)
 {
@@ -34,9 +35,10 @@ static int memfd_size(int fd, uint64_t *out, struct err *err)
     if (fstat(fd, &st) != 0)
         return err_sys(err, ERR_SYSTEM, "size of a job's memfd");
     *out = (uint64_t)st.st_size;
-    if (*out > INPUT_BYTES_MAX)
+    /* Copying stops the loop for all jobs, and the copy is the launcher's memory. */
+    if (*out > MOUNTS_INPUT_BYTES)
         return err_set(err, ERR_INVALID, "a job's code or stdin is over %llu bytes",
-                       (unsigned long long)INPUT_BYTES_MAX);
+                       (unsigned long long)MOUNTS_INPUT_BYTES);
     return 0;
 }
 
@@ -67,43 +69,91 @@ static int open_files(struct job *job, struct err *err)
         if (job->source_mount < 0)
             return -1;
     }
-    /* Readable for the job: programs open /dev/stdin, which is a permission check of its own. */
-    job->input_mount = mount_with(job->input, "stdin", 0444, err);
-    return job->input_mount >= 0 ? 0 : -1;
+    return 0;
 }
+
+/* Its numbers are kept; the phase is gone. */
+static void drop_phase(struct job *job)
+{
+    if (!job->phase)
+        return;
+    memcpy(job->at, job->phase->at, sizeof job->at);
+    phase_release(job->phase);
+    free(job->phase);
+    job->phase = NULL;
+}
+
+static int start_cold(struct job *job, struct phase_start *start, struct err *err)
+{
+    AUTO_FD int input = -1;
+    if (!job->compiling) {
+        /* Readable for the job: programs open /dev/stdin, which is a permission check of its own.
+         */
+        job->input_mount = mount_with(job->input, "stdin", 0444, err);
+        if (job->input_mount < 0)
+            return -1;
+        input = openat(job->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (input < 0)
+            return err_sys(err, ERR_SYSTEM, "open a job's stdin");
+        start->stdin_fd = input;
+    }
+    return phase_start(job->phase, start, err);
+}
+
+/* The sandbox has its stdin open already, and it is empty. */
+static void start_warm(struct job *job, const struct phase_start *start)
+{
+    struct err err;
+    uint64_t size = 0;
+    bool filled =
+        memfd_size(job->input, &size, &err) == 0 &&
+        (size == 0 || mounts_fill(job->input_mount, "stdin", job->input, size, &err) == 0) &&
+        mounts_seal(job->input_mount, false, &err) == 0;
+    snprintf(job->ev.tier, sizeof job->ev.tier, "warm");
+    phase_give(job->phase, start, &job->ev, &job->ev.run);
+    if (!filled)
+        phase_fail(job->phase, "%s", err.message);
+}
+
+static void on_phase_done(struct phase *phase);
 
 static void start_phase(struct job *job, bool compile)
 {
     struct err err;
     job->compiling = compile;
-    job->phase.host = job->host;
-    job->phase.ev = &job->ev;
-    job->phase.pe = compile ? &job->ev.compile : &job->ev.run;
-    AUTO_FD int input = -1;
-    if (!compile) {
-        input = openat(job->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (input < 0)
-            return give_up(job, "stdin could not be opened");
-    }
     struct phase_start start = {
         .language = job->request.language,
         .compile = compile,
         .limits = compile ? job->request.compile : job->request.run,
-        .stdin_fd = compile ? job->host->null_fd : input,
+        .stdin_fd = job->host->null_fd,
         .box_mount = job->box_mount >= 0 ? job->box_mount : job->source_mount,
         .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
         .merge = compile,
     };
-    if (phase_start(&job->phase, &start, &err) != 0) {
-        phase_release(&job->phase);
+    struct phase *warm = NULL;
+    if (!compile)
+        warm = warm_take(job->host, job->request.language, &start.limits, &job->input_mount);
+    job->phase = warm ? warm : calloc(1, sizeof *job->phase);
+    if (!job->phase)
+        return give_up(job, "no memory for a sandbox");
+    job->phase->owner = job;
+    job->phase->done = on_phase_done;
+    if (warm)
+        return start_warm(job, &start);
+    job->phase->host = job->host;
+    job->phase->ev = &job->ev;
+    job->phase->pe = compile ? &job->ev.compile : &job->ev.run;
+    job->phase->tmp_mount = -1;
+    if (start_cold(job, &start, &err) != 0) {
+        drop_phase(job);
         give_up(job, err.message);
     }
 }
 
 static void finish(struct job *job)
 {
-    phase_release(&job->phase);
-    struct phase_evidence *pe = job->phase.pe;
+    struct phase_evidence *pe = job->phase->pe;
+    drop_phase(job);
     if (job->cancelled && (!pe->ran || (job->compiling && verdict_phase_passed(pe))))
         pe->actions |= ACTION_KILL_CANCEL; /* no phase was there to be killed */
     job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
@@ -119,8 +169,8 @@ static void carry_over(struct job *job)
     struct harvest what = {.name = toolchain->output,
                            .directory = toolchain->output_is_directory,
                            .max_bytes = job->request.compile.file_bytes};
-    job->box_mount = harvest(job->phase.tmp_mount, &what, &refused, &err);
-    phase_release(&job->phase);
+    job->box_mount = harvest(job->phase->tmp_mount, &what, &refused, &err);
+    drop_phase(job);
     if (job->box_mount < 0)
         return give_up(job, err.message);
     if (refused.code != ERR_NONE)
@@ -151,9 +201,6 @@ void job_start(struct job *job)
     snprintf(job->ev.tier, sizeof job->ev.tier, "cold");
     snprintf(job->ev.cgroup_backend, sizeof job->ev.cgroup_backend, "%s",
              host->cgroups.backend->name);
-    job->phase.owner = job;
-    job->phase.done = on_phase_done;
-    job->phase.tmp_mount = -1;
     if (!toolchain->available)
         return give_up(job, toolchain->why_missing);
     if (open_files(job, &err) != 0)
@@ -164,7 +211,8 @@ void job_start(struct job *job)
 void job_cancel(struct job *job)
 {
     job->cancelled = true;
-    phase_kill(&job->phase, ACTION_KILL_CANCEL);
+    if (job->phase)
+        phase_kill(job->phase, ACTION_KILL_CANCEL);
 }
 
 void job_never_ran(struct job *job)

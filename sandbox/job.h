@@ -15,7 +15,8 @@ struct job {
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */
     struct evidence ev;
-    struct phase phase;
+    struct phase *phase;    /* the one that runs, owned; NULL between and after */
+    int64_t at[STEP_COUNT]; /* when the last phase reached each step */
     bool compiling, cancelled;
     void (*done)(struct job *job);
     void *owner;

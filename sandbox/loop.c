@@ -47,12 +47,14 @@ int loop_run(struct loop *loop, struct err *err)
 {
     while (!loop->stop) {
         struct epoll_event event;
-        int count = epoll_wait(loop->epoll_fd, &event, 1, -1);
+        int count = epoll_wait(loop->epoll_fd, &event, 1, loop->idle ? 0 : -1);
         if (count < 0 && errno != EINTR)
             return err_sys(err, ERR_SYSTEM, "epoll_wait");
         if (count == 1) {
             struct watch *watch = event.data.ptr;
             watch->ready(watch, event.events);
+        } else if (count == 0 && loop->idle && !loop->idle(loop->idle_context)) {
+            loop->idle = NULL;
         }
     }
     return 0;

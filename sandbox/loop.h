@@ -17,6 +17,8 @@ struct watch {
 struct loop {
     int epoll_fd;
     bool stop;
+    bool (*idle)(void *context); /* when no event waits; false = not again until it is set again */
+    void *idle_context;
 };
 
 int loop_open(struct loop *loop, struct err *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
 #include "sandbox/trial.h"
+#include "sandbox/warm.h"
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
@@ -23,6 +24,8 @@ static const char help[] =
     "  --allow-user NAME  user, beside root, who may connect (name or number; default root)\n"
     "  --group NAME       group of the socket (name or number; default root)\n"
     "  --permissive       run although required isolation is missing; marks every verdict\n"
+    "  --warm N           keep N sandboxes ready for each language that was asked for, each used\n"
+    "                     once (default 0, at most 16)\n"
     "  --check            try a sandbox, print what is in force, exit 0 when all required is\n"
     "  --help             this text\n";
 
@@ -68,6 +71,15 @@ static int set_slots(const char *text, struct host_config *config, struct err *e
     return 0;
 }
 
+static int set_warm(const char *text, struct host_config *config, struct err *err)
+{
+    uint64_t warm;
+    if (span_u64(span_text(text), &warm) != 0 || warm > WARM_MAX)
+        return err_set(err, ERR_CONFIG, "--warm must be between 0 and %d", WARM_MAX);
+    config->warm = (uint32_t)warm;
+    return 0;
+}
+
 #ifdef RUSTBOX_TEST_LAYERS
 static int set_layer(const char *text, struct host_config *config, struct err *err)
 {
@@ -99,6 +111,7 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
                                             {"allow-user", 1, NULL, 'u'},
                                             {"group", 1, NULL, 'g'},
                                             {"permissive", 0, NULL, 'p'},
+                                            {"warm", 1, NULL, 'w'},
                                             {"check", 0, NULL, 'c'},
                                             {"help", 0, NULL, 'h'},
 #ifdef RUSTBOX_TEST_LAYERS
@@ -119,6 +132,8 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
             result = find_id(optarg, true, &config->socket_gid, err);
         else if (option == 'p')
             config->permissive = true;
+        else if (option == 'w')
+            result = set_warm(optarg, config, err);
         else if (option == 'c')
             *check = true;
 #ifdef RUSTBOX_TEST_LAYERS

@@ -2,6 +2,7 @@
  * a path that a job could write. */
 #include "sandbox/mounts.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/strict.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -62,12 +63,8 @@ int mounts_exec(int mount_fd, struct err *err)
     return set_attributes(mount_fd, 0, MOUNT_ATTR_NOEXEC, err);
 }
 
-int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
-                struct err *err)
+static int copy_all(int to, int from, uint64_t max_bytes, struct err *err)
 {
-    AUTO_FD int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-    if (to < 0)
-        return err_sys(err, ERR_SYSTEM, "create a file for the sandbox");
     off_t offset = 0;
     for (;;) {
         ssize_t n = sendfile(to, from, &offset, 1 << 20);
@@ -76,14 +73,43 @@ int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t 
         if (n < 0)
             return err_sys(err, ERR_SYSTEM, "copy a file into the sandbox");
         if (n == 0)
-            break;
+            return 0;
         if ((uint64_t)offset > max_bytes)
             return err_set(err, ERR_TOO_LARGE, "a file for the sandbox is over %llu bytes",
                            (unsigned long long)max_bytes);
     }
+}
+
+int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
+                struct err *err)
+{
+    AUTO_FD int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (to < 0)
+        return err_sys(err, ERR_SYSTEM, "create a file for the sandbox");
+    if (copy_all(to, from, max_bytes, err) != 0)
+        return -1;
     if (fchmod(to, mode) != 0)
         return err_sys(err, ERR_SYSTEM, "set the mode of a file for the sandbox");
     return 0;
+}
+
+int mounts_fill(int dir, const char *name, int from, uint64_t max_bytes, struct err *err)
+{
+    AUTO_FD int to = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (to < 0)
+        return err_sys(err, ERR_SYSTEM, "open a file of a warm sandbox");
+    return copy_all(to, from, max_bytes, err);
+}
+
+int mounts_input(struct err *err)
+{
+    AUTO_FD int dir = mounts_tmpfs(MOUNTS_INPUT_BYTES + (64 << 10), 16, 0755, err);
+    if (dir < 0)
+        return -1;
+    AUTO_FD int file = openat(dir, "stdin", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (file < 0)
+        return err_sys(err, ERR_SYSTEM, "create a warm sandbox's stdin");
+    return take_fd(&dir);
 }
 
 int mounts_private(const char *dir, struct err *err)
@@ -183,6 +209,18 @@ static int add_bind(int root, const char *host, struct err *err)
     if (set_attributes(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0, err) != 0)
         return err_wrap(err, "bind %s", host);
     return move_to(tree, root, path) == 0 ? 0 : err_sys(err, ERR_CONFIG, "bind %s", host);
+}
+
+int mounts_place(int mount_fd, int place, int ns, int home, struct err *err)
+{
+    if (setns(ns, CLONE_NEWNS) != 0)
+        return err_sys(err, ERR_SYSTEM, "enter a sandbox's mounts");
+    unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    int error = move_mount(mount_fd, "", place, "", flags) == 0 ? 0 : errno;
+    /* A launcher that cannot come back must not go on: every path would mean another thing. */
+    CHECK(setns(home, CLONE_NEWNS) == 0);
+    errno = error;
+    return error == 0 ? 0 : err_sys(err, ERR_SYSTEM, "place a mount in a sandbox");
 }
 
 int mounts_root(const char *dir, const char *name, const char *const *binds, struct err *err)

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define MOUNTS_INPUT_BYTES (UINT64_C(64) << 20) /* of code or stdin */
+
 /* Leaves the host's mount namespace and mounts a private tmpfs over dir for the roots. */
 int mounts_private(const char *dir, struct err *err) MUST_CHECK;
 /* Makes dir/dev: null zero full random urandom, the fd links, an empty shm; read-only. */
@@ -16,16 +18,25 @@ int mounts_dev(const char *dir, struct err *err) MUST_CHECK;
 int mounts_root(const char *dir, const char *name, const char *const *binds,
                 struct err *err) MUST_CHECK;
 
-/* A mount namespace with dir/name as its root and nothing else, as a descriptor; every sandbox copies
- * it. The caller's own namespace keeps no mount at dir/name. */
+/* A mount namespace with dir/name as its root and nothing else, as a descriptor; every sandbox
+ * copies it. The caller's own namespace keeps no mount at dir/name. */
 int mounts_template(const char *dir, const char *name, struct err *err) MUST_CHECK;
 
 /* A detached tmpfs, nosuid, nodev and noexec; the caller owns the descriptor, which is usable as a
  * directory. */
 int mounts_tmpfs(uint64_t bytes, uint64_t inodes, unsigned mode, struct err *err) MUST_CHECK;
+/* Moves a detached mount to a place (descriptor of a directory) in the mount namespace ns of a
+ * sandbox, whose program does not run yet; the launcher is in that namespace for the moment and
+ * back in its own, home, after. */
+int mounts_place(int mount_fd, int place, int ns, int home, struct err *err) MUST_CHECK;
 /* Makes a detached tmpfs read-only, and with `executable` lets programs in it run. */
 int mounts_seal(int mount_fd, bool executable, struct err *err) MUST_CHECK;
 int mounts_exec(int mount_fd, struct err *err) MUST_CHECK; /* drops noexec: escape tests only */
+/* A detached, still writable tmpfs with an empty file stdin, for mounts_fill. */
+int mounts_input(struct err *err) MUST_CHECK;
+/* The same as mounts_copy into a file that is there and empty. */
+int mounts_fill(int dir, const char *name, int from, uint64_t max_bytes,
+                struct err *err) MUST_CHECK;
 /* Copies all of from (a regular file or memfd, from its start) into dir/name.
  * ERR_TOO_LARGE beyond max_bytes. */
 int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,

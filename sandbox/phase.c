@@ -5,6 +5,7 @@
 #include "lib/base/strict.h"
 #include "sandbox/mounts.h"
 #include "sandbox/phase_impl.h"
+#include "sandbox/readback.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -120,6 +121,8 @@ static int watch_all(struct phase *phase, struct err *err)
     return loop_timer(phase->timer_fd, phase->began_ns + SETUP_NS, err);
 }
 
+static void set_outputs(struct phase *phase, const struct phase_start *start);
+
 static void reset(struct phase *phase, const struct phase_start *start)
 {
     struct host *host = phase->host;
@@ -127,6 +130,9 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->group = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
     phase->init = 0;
     phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;
+    phase->mnt_ns = phase->box_mount = -1;
+    phase->payload = 0;
+    phase->given = false;
     phase->tmp_mount = -1;
     phase->go_ns = phase->ended_ns = phase->kill_by_ns = 0;
     phase->remove_tries = 0;
@@ -139,7 +145,6 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->spec = (struct child_spec){.root_ns = host->roots[start->language][start->compile],
                                       .stdin_fd = start->stdin_fd,
                                       .shm_mount = -1,
-                                      .box_mount = start->box_mount,
                                       .group = &phase->group,
                                       .commands = commands,
                                       .filter = &host->filters[commands->family],
@@ -154,10 +159,16 @@ static void reset(struct phase *phase, const struct phase_start *start)
         phase_on_listener, phase_on_output, phase_on_output};
     for (size_t i = 0; i < COUNT_OF(watches); i++)
         *watches[i] = (struct watch){.fd = -1, .ready = ready[i], .owner = phase};
+    for (int i = 0; i < PIPE_COUNT; i++)
+        phase->outputs[i].pipe = -1;
+    set_outputs(phase, start);
+}
+
+static void set_outputs(struct phase *phase, const struct phase_start *start)
+{
     for (int i = 0; i < PIPE_COUNT; i++) {
         struct phase_output *output = &phase->outputs[i];
         bool as_err = i == PIPE_ERR || start->merge;
-        output->pipe = -1;
         output->file = start->files[as_err ? PIPE_ERR : PIPE_OUT];
         output->bytes = as_err ? &phase->pe->stderr_bytes : &phase->pe->stdout_bytes;
         output->cut = as_err ? &phase->pe->stderr_cut : &phase->pe->stdout_cut;
@@ -200,16 +211,17 @@ static void close_all(struct phase *phase)
         &phase->listener, &phase->outputs[0].watch, &phase->outputs[1].watch};
     for (size_t i = 0; i < COUNT_OF(watches); i++)
         loop_remove(loop, watches[i]);
-    int *fds[] = {&phase->init_fd,        &phase->sync_fd,        &phase->timer_fd,
-                  &phase->listener_fd,    &phase->spec.shm_mount, &phase->outputs[0].pipe,
-                  &phase->outputs[1].pipe};
+    int *fds[] = {&phase->init_fd,         &phase->sync_fd,        &phase->timer_fd,
+                  &phase->listener_fd,     &phase->spec.shm_mount, &phase->outputs[0].pipe,
+                  &phase->outputs[1].pipe, &phase->box_mount};
+    host_close_later(phase->host, take_fd(&phase->mnt_ns));
     for (size_t i = 0; i < COUNT_OF(fds); i++) {
         cleanup_fd(fds[i]);
         *fds[i] = -1;
     }
 }
 
-int phase_start(struct phase *phase, const struct phase_start *start, struct err *err)
+int phase_prepare(struct phase *phase, const struct phase_start *start, struct err *err)
 {
     struct far_ends far = {-1, {-1, -1}};
     reset(phase, start);
@@ -227,6 +239,43 @@ int phase_start(struct phase *phase, const struct phase_start *start, struct err
             host_uid_put(phase->host, phase->spec.uid);
     }
     return result;
+}
+
+int phase_start(struct phase *phase, const struct phase_start *start, struct err *err)
+{
+    if (phase_prepare(phase, start, err) != 0)
+        return -1;
+    phase_give(phase, start, phase->ev, phase->pe);
+    return 0;
+}
+
+void phase_give(struct phase *phase, const struct phase_start *start, struct evidence *ev,
+                struct phase_evidence *pe)
+{
+    if (phase->ev != ev) {
+        readback_carry(phase->ev, ev);
+        pe->limits = phase->pe->limits;
+        pe->limits.wall_ms = start->limits.wall_ms; /* what the launcher itself enforces */
+        pe->limits.output_bytes = start->limits.output_bytes;
+        phase->ev = ev;
+        phase->pe = pe;
+    }
+    if (phase->payload)
+        phase->began_ns = phase->at[STEP_began] = loop_now_ns(); /* the job's set-up begins here */
+    phase->given = true;
+    phase->host->busy++;
+    phase->spec.limits = start->limits;
+    set_outputs(phase, start);
+    phase->box_mount = fcntl(start->box_mount, F_DUPFD_CLOEXEC, 3);
+    if (phase->box_mount < 0)
+        return phase_fail(phase, "the job's files could not be kept open");
+    if (phase->payload)
+        phase_go(phase);
+}
+
+bool phase_ready(const struct phase *phase)
+{
+    return phase->active && phase->payload && !phase->given && phase->ev->setup_ok;
 }
 
 void phase_release(struct phase *phase)
@@ -295,5 +344,6 @@ void phase_finish(struct phase *phase)
     close_all(phase);
     phase->at[STEP_done] = loop_now_ns();
     phase->active = false;
+    phase->host->busy -= phase->given;
     phase->done(phase);
 }

@@ -1,5 +1,8 @@
 /* One phase of a job, the compile or the run, in a sandbox of its own.
  *
+ * A phase may be prepared before its job is there (warm.h): then everything up to the loaded filter
+ * is done, and phase_give hands over what only the job has.
+ *
  * phase_start makes everything fresh and returns at once; events of the loop carry it on: the
  * payload reports itself ready, the launcher reads the isolation back and lets it go, watches the
  * clocks, the pipes, the listener and out-of-memory events, and when the init is gone collects the
@@ -28,14 +31,17 @@ struct phase {
     struct child_spec spec;
     bool own_binary; /* the program is the job's own, so that failing to execute it is its fault */
     struct cgroup group;
-    pid_t init;
+    pid_t init, payload;
     int init_fd, sync_fd, timer_fd, listener_fd;
+    int mnt_ns;    /* the sandbox's; held past the report, because taking it down takes a while */
+    int box_mount; /* given; owned */
     int tmp_mount; /* stays open after done, for the output; phase_release closes it */
     struct phase_output outputs[PIPE_COUNT];
     struct watch init_watch, sync, timer, oom, listener;
     int64_t at[STEP_COUNT]; /* 0 = not reached */
     int64_t began_ns, go_ns, ended_ns, kill_by_ns;
     unsigned remove_tries;
+    bool given; /* a job has come */
     bool probe; /* a trial: end as soon as the isolation was read back */
     bool active, collected;
     bool output_lost; /* the host could not keep what the program wrote */
@@ -45,13 +51,22 @@ struct phase_start {
     enum language language;
     bool compile, probe;
     struct limits limits;
-    int stdin_fd;          /* not taken */
-    int box_mount;         /* not taken */
+    int stdin_fd;          /* not taken; open already when the phase is prepared */
+    int box_mount;         /* not taken; not asked for when the phase is prepared */
     int files[PIPE_COUNT]; /* memfds for what the program writes; not taken */
     bool merge;            /* stdout goes to the stderr file too (compilers) */
 };
 
+/* phase_prepare and phase_give at once. */
 int phase_start(struct phase *phase, const struct phase_start *start, struct err *err) MUST_CHECK;
+/* Up to the loaded filter, for any job with this language and these limits. ev and pe of the phase
+ * take what is read back; `done` is called if it fails or is killed. */
+int phase_prepare(struct phase *phase, const struct phase_start *start, struct err *err) MUST_CHECK;
+/* The job's part, with its own evidence; owner and done are set before. Starts the program as soon
+ * as the sandbox is ready. A failure leads to done by itself. */
+void phase_give(struct phase *phase, const struct phase_start *start, struct evidence *ev,
+                struct phase_evidence *pe);
+bool phase_ready(const struct phase *phase); /* prepared, alive and not given */
 /* Kills everything in it; the first reason given is kept with all later ones. */
 void phase_kill(struct phase *phase, enum judge_action action);
 void phase_release(struct phase *phase); /* after done, or after a failed phase_start */

@@ -8,6 +8,8 @@ void phase_on_output(struct watch *watch, uint32_t events);
 void phase_on_timer(struct watch *watch, uint32_t events);
 void phase_on_oom(struct watch *watch, uint32_t events);
 void phase_on_listener(struct watch *watch, uint32_t events);
+/* Places /box, reads the mounts back and lets the program go. */
+void phase_go(struct phase *phase);
 /* Marks the set-up as failed (the first text stays) and kills the init. */
 void phase_fail(struct phase *phase, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Reads the pending messages of the init and the payload. */

@@ -1,5 +1,6 @@
 /* The events of a running phase: ready, clocks, outputs, out of memory, denied calls, the end. */
 #include "lib/base/cleanup.h"
+#include "sandbox/mounts.h"
 #include "sandbox/notify.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/readback.h"
@@ -217,10 +218,36 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
     if (watch_listener(phase, payload, message->listener, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     phase->at[STEP_listening] = loop_now_ns();
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)payload);
+    phase->mnt_ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (phase->mnt_ns < 0)
+        return phase_fail(phase, "the sandbox's mounts are not to be found");
     phase->spec.tmp_mount = phase->tmp_mount;
     readback(phase->host, &phase->spec, phase->init, payload, ev, phase->pe);
     memcpy(ev->filter_sha256, phase->spec.filter->sha256, sizeof ev->filter_sha256);
     phase->at[STEP_read_back] = loop_now_ns();
+    phase->payload = payload;
+    if (phase->given)
+        phase_go(phase);
+    else if (loop_timer(phase->timer_fd, 0, &err) != 0) /* it waits as long as it takes */
+        phase_fail(phase, "%s", err.message);
+}
+
+void phase_go(struct phase *phase)
+{
+    struct evidence *ev = phase->ev;
+    struct host *host = phase->host;
+    struct err err;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/root/box", (int)phase->payload);
+    AUTO_FD int place = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (place < 0)
+        return phase_fail(phase, "the place of /box is not to be found");
+    if (mounts_place(phase->box_mount, place, phase->mnt_ns, host->home_ns, &err) != 0)
+        return phase_fail(phase, "%s", err.message);
+    readback_mounts(phase->payload, ev);
+    phase->at[STEP_placed] = loop_now_ns();
     uint32_t lacking = ev->controls_missing & readback_required();
     for (int i = 0; i < CONTROL_COUNT && !phase->host->config.permissive && !phase->probe; i++)
         if (lacking & (1u << i))

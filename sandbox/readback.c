@@ -169,6 +169,27 @@ static void check_status(const struct child_spec *spec, pid_t init, const char *
     set(ev, CONTROL_process_lifecycle, status_is(status, "\nPPid:", parent) && (ev->ns_pid != 0));
 }
 
+void readback_carry(const struct evidence *from, struct evidence *ev)
+{
+    ev->controls_applied = from->controls_applied;
+    ev->controls_missing = from->controls_missing;
+    ev->ns_pid = from->ns_pid;
+    ev->ns_mnt = from->ns_mnt;
+    ev->ns_net = from->ns_net;
+    ev->ns_ipc = from->ns_ipc;
+    ev->ns_uts = from->ns_uts;
+    ev->ns_cgroup = from->ns_cgroup;
+    ev->ns_user = from->ns_user;
+    memcpy(ev->filter_sha256, from->filter_sha256, sizeof ev->filter_sha256);
+}
+
+void readback_mounts(pid_t payload, struct evidence *ev)
+{
+    char text[16384];
+    proc_text(payload, "mountinfo", text, sizeof text);
+    set(ev, CONTROL_readonly_root, mounts_hold(text));
+}
+
 void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
               struct evidence *ev, struct phase_evidence *phase)
 {
@@ -181,8 +202,6 @@ void readback(const struct host *host, const struct child_spec *spec, pid_t init
     check_status(spec, init, proc_text(payload, "status", text, sizeof text), ev);
     set(ev, CONTROL_rlimits,
         limits_hold(spec, proc_text(payload, "limits", text, sizeof text), phase));
-    proc_text(payload, "mountinfo", text, sizeof text);
-    set(ev, CONTROL_readonly_root, mounts_hold(text));
     proc_text(payload, "cgroup", text, sizeof text - 1);
     memcpy(text + strlen(text), "\n", 2); /* the last line's end was trimmed */
     bool member = in_group(host, group, text);

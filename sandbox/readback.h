@@ -7,6 +7,10 @@
  * A control is applied only when the kernel says so; what could not be read is missing. */
 void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
               struct evidence *ev, struct phase_evidence *phase);
+/* /box is placed last: the mounts as the program will find them. */
+void readback_mounts(pid_t payload, struct evidence *ev);
+/* Hands what was read back from a prepared sandbox to the evidence of the job that got it. */
+void readback_carry(const struct evidence *from, struct evidence *ev);
 /* Bits of the controls that controls.def requires. */
 uint32_t readback_required(void);
 /* The kernel's numbers of a process's namespaces; 0 = unreadable. */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #define CASES_MAX 16
@@ -23,6 +24,7 @@
 #define ARGS_MAX 40
 #define SLICES 5 /* of a rate: the things measured take turns */
 #define SLOTS 2
+#define SETTLE_NS INT64_C(15000000)
 
 static const char help[] =
     "usage: rustbox-sandbox-bench --state-dir DIR --floor PROGRAM [options]\n"
@@ -30,6 +32,7 @@ static const char help[] =
     "too\n"
     "  --peer NAME:COMMAND        words separated by spaces, started like the floor\n"
     "  --rounds N                 samples of each (default 100)\n"
+    "  --warm N                   0: cold only; else the warm tier too, two kept ready\n"
     "  --rate N                   one-shot sandboxes for the rates (default 1000; 0 = none)\n";
 
 static const char *const step_names[STEP_COUNT] = {
@@ -49,7 +52,7 @@ struct bench_case {
     enum language language;
     const char *argv[ARGS_MAX]; /* without a sandbox */
     char *room[ARGS_MAX];
-    struct series bare, boxed, steps[STEP_COUNT];
+    struct series bare, boxed, warm, steps[STEP_COUNT], warm_steps[STEP_COUNT];
 };
 
 struct peer {
@@ -177,7 +180,27 @@ static void on_single(struct job *job)
     host.loop.stop = true;
 }
 
-static void run_boxed(struct bench_case *of)
+static void on_settled(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    (void)watch;
+    host.loop.stop = true;
+}
+
+/* Gives the launcher the time between two jobs that an idle service has: it fills the warm tier. */
+static void settle(void)
+{
+    struct err err;
+    struct watch watch = {.fd = -1, .ready = on_settled};
+    AUTO_FD int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    host.loop.stop = false;
+    if (timer < 0 || loop_add(&host.loop, &watch, timer, EPOLLIN, &err) != 0 ||
+        loop_timer(timer, loop_now_ns() + SETTLE_NS, &err) != 0 || loop_run(&host.loop, &err) != 0)
+        die("settle", err.message);
+    loop_remove(&host.loop, &watch);
+}
+
+static void run_boxed(struct bench_case *of, struct series *into, struct series *steps)
 {
     static struct slot slot;
     struct err err;
@@ -188,11 +211,13 @@ static void run_boxed(struct bench_case *of)
         die("loop", err.message);
     check(&slot.job);
     job_release(&slot.job);
-    add(&of->boxed, slot.end_ns - slot.begin_ns);
-    const int64_t *at = slot.job.phase.at;
-    add(&of->steps[0], at[0] - slot.begin_ns);
-    for (int i = 1; i < STEP_COUNT; i++)
-        add(&of->steps[i], at[i] - at[i - 1]);
+    add(into, slot.end_ns - slot.begin_ns);
+    const int64_t *at = slot.job.at;
+    add(&steps[0], at[STEP_began] - slot.begin_ns);
+    /* Of a warm one, the steps from channels to read_back were done before it was asked for. */
+    bool warm = strcmp(slot.job.ev.tier, "warm") == 0;
+    for (int i = warm ? STEP_placed : 1; i < STEP_COUNT; i++)
+        add(&steps[i], at[i] - at[warm && i == STEP_placed ? STEP_began : i - 1]);
 }
 
 static void on_rated(struct job *job)
@@ -280,7 +305,15 @@ static void measure(void)
             struct bench_case *of = &bench.cases[i];
             const char *const *env = host.toolchains[of->language].run.env;
             add(&of->bare, spawn_once(of->argv, env));
-            run_boxed(of);
+            struct warm_pool *pool = host.warm;
+            host.warm = NULL;
+            run_boxed(of, &of->boxed, of->steps);
+            host.warm = pool;
+            if (!pool)
+                continue;
+            settle();
+            run_boxed(of, &of->warm, of->warm_steps);
+            settle();
         }
         for (size_t i = 0; i < bench.peer_count; i++)
             add(&bench.peers[i].series, spawn_once(bench.peers[i].argv, NULL));
@@ -302,6 +335,16 @@ static void print_peer(const char *name, const struct peer *peer)
     putchar('}');
 }
 
+static void print_steps(const char *head, const struct series *steps)
+{
+    printf("%s{", head);
+    for (int s = 0; s < STEP_COUNT; s++) {
+        printf("%s\"%s\":", s ? "," : "", step_names[s]);
+        print_series(&steps[s]);
+    }
+    putchar('}');
+}
+
 static void print_all(void)
 {
     printf("{\"floor\":");
@@ -318,12 +361,11 @@ static void print_all(void)
         print_series(&of->bare);
         printf(",\"sandboxed_us\":");
         print_series(&of->boxed);
-        printf(",\"steps\":{");
-        for (int s = 0; s < STEP_COUNT; s++) {
-            printf("%s\"%s\":", s ? "," : "", step_names[s]);
-            print_series(&of->steps[s]);
-        }
-        printf("}}");
+        printf(",\"warm_us\":");
+        print_series(&of->warm);
+        print_steps(",\"steps\":", of->steps);
+        print_steps(",\"warm_steps\":", of->warm_steps);
+        putchar('}');
     }
     printf("]}\n");
 }
@@ -382,10 +424,10 @@ static void bare_commands(void)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option table[] = {{"state-dir", 1, NULL, 's'}, {"floor", 1, NULL, 'f'},
-                                          {"case", 1, NULL, 'c'},      {"peer", 1, NULL, 'p'},
-                                          {"rounds", 1, NULL, 'n'},    {"rate", 1, NULL, 'r'},
-                                          {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0}};
+    static const struct option table[] = {
+        {"state-dir", 1, NULL, 's'}, {"floor", 1, NULL, 'f'},  {"case", 1, NULL, 'c'},
+        {"peer", 1, NULL, 'p'},      {"rounds", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
+        {"warm", 1, NULL, 'w'},      {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0}};
     int bad = 0;
     for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
         if (option == 'h')
@@ -398,6 +440,8 @@ static void parse(int argc, char **argv)
             add_case(optarg);
         else if (option == 'p')
             add_peer(optarg);
+        else if (option == 'w')
+            bench.config.warm = optarg[0] == '0' ? 0 : 2;
         else
             bad |= option == '?' ||
                    span_u64(span_text(optarg), option == 'n' ? &bench.rounds : &bench.rate) != 0;

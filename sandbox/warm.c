@@ -1,0 +1,174 @@
+/* The pool behind warm.h: a row for each language. A sandbox that dies while it waits is logged,
+ * and its row is filled again only after the next job of that language. */
+#include "sandbox/warm.h"
+#include "lib/base/cleanup.h"
+#include "lib/log/log.h"
+#include "sandbox/mounts.h"
+#include "sandbox/phase_impl.h"
+#include <fcntl.h>
+
+struct warm {
+    struct phase phase; /* first: the taker frees it by this address */
+    struct evidence ev;
+    int input_mount;
+    enum language language;
+};
+
+struct warm_row {
+    bool wanted;
+    struct limits limits;
+    struct warm *kept[WARM_MAX];
+};
+
+struct warm_pool {
+    struct warm_row rows[LANGUAGE_COUNT];
+    unsigned count;
+    bool closing;
+};
+
+int warm_open(struct host *host, struct err *err)
+{
+    if (host->config.warm == 0)
+        return 0;
+    host->warm = calloc(1, sizeof *host->warm);
+    return host->warm ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the warm tier");
+}
+
+/* What the kernel was told; wall time and output are the launcher's to watch. */
+static bool same_limits(const struct limits *a, const struct limits *b)
+{
+    return a->memory_bytes == b->memory_bytes && a->cpu_ms == b->cpu_ms &&
+           a->processes == b->processes && a->open_files == b->open_files &&
+           a->file_bytes == b->file_bytes && a->tmp_bytes == b->tmp_bytes &&
+           a->stack_bytes == b->stack_bytes;
+}
+
+static void unlist(struct warm_pool *pool, const struct warm *warm)
+{
+    struct warm_row *row = &pool->rows[warm->language];
+    for (size_t i = 0; i < WARM_MAX; i++)
+        if (row->kept[i] == warm)
+            row->kept[i] = NULL;
+    pool->count--;
+}
+
+/* It ended without a job: killed, or something is wrong with it. */
+static void on_end(struct phase *phase)
+{
+    struct warm *warm = phase->owner;
+    struct host *host = phase->host;
+    struct warm_pool *pool = host->warm;
+    unlist(pool, warm);
+    if (!phase->pe->actions) {
+        pool->rows[warm->language].wanted = false;
+        log_event(LOG_WARN, "warm_sandbox_died", kv("language", language_name(warm->language)),
+                  kv("why", warm->ev.setup_error));
+    }
+    phase_release(phase);
+    cleanup_fd(&warm->input_mount);
+    free(warm);
+    host->loop.stop |= pool->closing && pool->count == 0;
+}
+
+static int make_input(struct warm *warm, int *stdin_fd, struct err *err)
+{
+    warm->input_mount = mounts_input(err);
+    if (warm->input_mount < 0)
+        return -1;
+    *stdin_fd = openat(warm->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return *stdin_fd >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "open a warm sandbox's stdin");
+}
+
+static int prepare(struct host *host, enum language language, struct warm **kept, struct err *err)
+{
+    struct warm *warm = calloc(1, sizeof *warm);
+    AUTO_FD int stdin_fd = -1;
+    if (!warm)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a warm sandbox");
+    *warm = (struct warm){.language = language, .input_mount = -1};
+    warm->ev.setup_ok = true;
+    warm->phase.host = host;
+    warm->phase.ev = &warm->ev;
+    warm->phase.pe = &warm->ev.run;
+    warm->phase.owner = warm;
+    warm->phase.done = on_end;
+    warm->phase.tmp_mount = -1;
+    if (make_input(warm, &stdin_fd, err) == 0) {
+        struct phase_start start = {.language = language,
+                                    .limits = host->warm->rows[language].limits,
+                                    .stdin_fd = stdin_fd,
+                                    .files = {host->null_fd, host->null_fd}};
+        if (phase_prepare(&warm->phase, &start, err) == 0) {
+            *kept = warm;
+            host->warm->count++;
+            return 0;
+        }
+        phase_release(&warm->phase);
+    }
+    cleanup_fd(&warm->input_mount);
+    free(warm);
+    return -1;
+}
+
+bool warm_fill(struct host *host)
+{
+    struct err err;
+    for (int i = 0; i < LANGUAGE_COUNT && !host->warm->closing; i++) {
+        struct warm_row *row = &host->warm->rows[i];
+        for (size_t k = 0; row->wanted && k < host->config.warm; k++) {
+            if (row->kept[k])
+                continue;
+            if (prepare(host, (enum language)i, &row->kept[k], &err) == 0)
+                return true;
+            row->wanted = false;
+            log_event(LOG_WARN, "warm_sandbox_failed", kv_err(&err));
+        }
+    }
+    return false;
+}
+
+struct phase *warm_take(struct host *host, enum language language, const struct limits *limits,
+                        int *input_mount)
+{
+    struct warm_pool *pool = host->warm;
+    if (!pool)
+        return NULL;
+    struct warm_row *row = &pool->rows[language];
+    struct warm *found = NULL;
+    row->wanted = true;
+    row->limits = *limits;
+    host->loop.idle = host_idle;
+    host->loop.idle_context = host;
+    for (size_t i = 0; i < WARM_MAX; i++) {
+        struct warm *warm = row->kept[i];
+        if (!warm || !phase_ready(&warm->phase))
+            continue;
+        if (!same_limits(&warm->phase.spec.limits, limits))
+            phase_kill(&warm->phase, ACTION_KILL_CANCEL); /* makes room for the right ones */
+        else if (!found)
+            found = warm;
+    }
+    if (!found)
+        return NULL;
+    unlist(pool, found);
+    *input_mount = found->input_mount;
+    return &found->phase;
+}
+
+void warm_close(struct host *host)
+{
+    struct warm_pool *pool = host->warm;
+    struct err err;
+    if (!pool)
+        return;
+    pool->closing = true;
+    for (int i = 0; i < LANGUAGE_COUNT; i++)
+        for (size_t k = 0; k < WARM_MAX; k++)
+            if (pool->rows[i].kept[k])
+                phase_kill(&pool->rows[i].kept[k]->phase, ACTION_KILL_CANCEL);
+    host->loop.stop = pool->count == 0;
+    if (loop_run(&host->loop, &err) != 0)
+        log_event(LOG_ERROR, "warm_close_failed", kv_err(&err));
+    free(pool);
+    host->warm = NULL;
+}

@@ -1,0 +1,140 @@
+/* Thousands of jobs, and the launcher holds what it held before: control groups, mounts, processes,
+ * descriptors (and with them namespaces, which only these can hold). With the warm tier and
+ * without. RUSTBOX_LEAK_JOBS=10000 is the long form. */
+#include "schemas/verdict_rules.h"
+#include "tests/support/box_fixture.h"
+#include "tests/unit/unit.h"
+#include <time.h>
+
+#define JOBS 400
+
+static struct box_fixture fixture;
+
+static uint64_t jobs_wanted(void)
+{
+    const char *text = getenv("RUSTBOX_LEAK_JOBS");
+    uint64_t jobs = JOBS;
+    if (text)
+        assert_int_equal(span_u64(span_text(text), &jobs), 0);
+    return jobs;
+}
+
+static void run_one(const char *code, const char *input, enum cause cause, struct evidence *ev)
+{
+    struct box_report report;
+    struct box_job job = box_fixture_job(LANGUAGE_python, code);
+    job.stdin_data = span_text(input);
+    box_fixture_run(&fixture, &job, &report);
+    *ev = report.evidence;
+    struct decision decision = verdict_decide(ev, TAXONOMY_STANDARD);
+    if (decision.cause != cause)
+        fail_msg("%s, expected %s; %s", cause_name(decision.cause), cause_name(cause),
+                 ev->setup_error);
+    if (cause == CAUSE_normal_exit && !span_eq(report.out, span_text(input)))
+        fail_msg("stdout is \"%.*s\"", (int)report.out.len, (const char *)report.out.data);
+    box_report_done(&report);
+}
+
+static bool same(const struct box_leftovers *a, const struct box_leftovers *b)
+{
+    return a->groups == b->groups && a->mounts == b->mounts && a->children == b->children &&
+           a->descriptors == b->descriptors;
+}
+
+/* What the launcher holds once it has stayed the same for 200 ms; hope: as soon as it is that. */
+static struct box_leftovers at_rest(const struct box_leftovers *hope)
+{
+    struct box_leftovers last = {0}, now = {0};
+    for (int tries = 0, calm = 0; tries < 1000 && calm < 20; tries++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        now = box_fixture_leftovers(&fixture);
+        calm = same(&now, &last) && (!hope || same(&now, hope)) ? calm + 1 : 0;
+        last = now;
+    }
+    return now;
+}
+
+static void expect_no_leak(const char *warm)
+{
+    static const char echo[] = "import sys\nsys.stdout.write(sys.stdin.read())\n";
+    static const char ends[] = "import os\nos.kill(os.getpid(), 9)\n";
+    const char *const extra[] = {"--warm", warm, NULL};
+    struct evidence ev;
+    box_fixture_start(&fixture, extra);
+    run_one(echo, "", CAUSE_normal_exit, &ev);
+    struct box_leftovers before = at_rest(NULL);
+    for (uint64_t i = 0; i < jobs_wanted(); i++)
+        run_one(i % 8 == 7 ? ends : echo, "in",
+                i % 8 == 7 ? CAUSE_re_fatal_signal : CAUSE_normal_exit, &ev);
+    struct box_leftovers after = at_rest(&before);
+    if (!same(&before, &after))
+        fail_msg("before and after: groups %u %u, mounts %u %u, children %u %u, descriptors %u %u",
+                 before.groups, after.groups, before.mounts, after.mounts, before.children,
+                 after.children, before.descriptors, after.descriptors);
+    unsigned instance = box_fixture_instance(&fixture);
+    box_fixture_stop(&fixture);
+    assert_int_equal(box_fixture_groups(instance), 0);
+}
+
+static void test_cold(void **state)
+{
+    (void)state;
+    expect_no_leak("0");
+}
+
+static void test_warm(void **state)
+{
+    (void)state;
+    expect_no_leak("2");
+}
+
+/* A warm sandbox is the job's alone, and says what it is. */
+static void test_tier(void **state)
+{
+    (void)state;
+    static const char echo[] = "import sys\nsys.stdout.write(sys.stdin.read())\n";
+    const char *const extra[] = {"--warm", "1", NULL};
+    struct evidence first, second, third;
+    box_fixture_start(&fixture, extra);
+    run_one(echo, "one", CAUSE_normal_exit, &first);
+    assert_string_equal(first.tier, "cold");
+    at_rest(NULL);
+    run_one(echo, "two", CAUSE_normal_exit, &second);
+    assert_string_equal(second.tier, "warm");
+    at_rest(NULL);
+    run_one(echo, "three", CAUSE_normal_exit, &third);
+    assert_string_equal(third.tier, "warm");
+    assert_true(second.ns_mnt != third.ns_mnt && second.ns_pid != third.ns_pid);
+    assert_true(second.controls_applied == first.controls_applied);
+    assert_string_equal(second.filter_sha256, first.filter_sha256);
+    assert_memory_equal(&second.run.limits, &first.run.limits, sizeof first.run.limits);
+    /* Other limits than those it was made with: it is not used. */
+    at_rest(NULL);
+    struct box_report report;
+    struct box_job job = box_fixture_job(LANGUAGE_python, "import os\nopen('/box/x', 'w')\n");
+    job.run.memory_bytes = 64 << 20;
+    box_fixture_run(&fixture, &job, &report);
+    assert_string_equal(report.evidence.tier, "cold");
+    assert_int_equal(report.evidence.run.limits.memory_bytes, 64 << 20);
+    box_report_done(&report);
+    /* Neither code nor stdin can be written in a warm one. */
+    at_rest(NULL);
+    static const char *const tries[] = {"open('/box/x', 'w')\n", "open('/box/main.py', 'a')\n",
+                                        "open('/dev/stdin', 'a')\n", "open('/x', 'w')\n"};
+    for (size_t i = 0; i < COUNT_OF(tries); i++) {
+        run_one(tries[i], "in", CAUSE_re_nonzero_exit, &third);
+        at_rest(NULL);
+    }
+    assert_string_equal(third.tier, "warm");
+    box_fixture_stop(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tier),
+        cmocka_unit_test(test_cold),
+        cmocka_unit_test(test_warm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
