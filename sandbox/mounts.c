@@ -63,6 +63,11 @@ int mounts_exec(int mount_fd, struct err *err)
     return set_attributes(mount_fd, 0, MOUNT_ATTR_NOEXEC, err);
 }
 
+int mounts_writable(int mount_fd, struct err *err)
+{
+    return set_attributes(mount_fd, 0, MOUNT_ATTR_RDONLY, err);
+}
+
 static int copy_all(int to, int from, uint64_t max_bytes, struct err *err)
 {
     off_t offset = 0;

@@ -32,6 +32,8 @@ int mounts_place(int mount_fd, int place, int ns, int home, struct err *err) MUS
 /* Makes a detached tmpfs read-only, and with `executable` lets programs in it run. */
 int mounts_seal(int mount_fd, bool executable, struct err *err) MUST_CHECK;
 int mounts_exec(int mount_fd, struct err *err) MUST_CHECK; /* drops noexec: escape tests only */
+int mounts_writable(int mount_fd,
+                    struct err *err) MUST_CHECK; /* undoes the seal: escape tests only */
 /* A detached, still writable tmpfs with an empty file stdin, for mounts_fill. */
 int mounts_input(struct err *err) MUST_CHECK;
 /* The same as mounts_copy into a file that is there and empty. */

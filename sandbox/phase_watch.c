@@ -244,6 +244,8 @@ void phase_go(struct phase *phase)
     AUTO_FD int place = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (place < 0)
         return phase_fail(phase, "the place of /box is not to be found");
+    if ((phase->spec.layers & LAYER_READONLY) && mounts_writable(phase->box_mount, &err) != 0)
+        return phase_fail(phase, "%s", err.message);
     if (mounts_place(phase->box_mount, place, phase->mnt_ns, host->home_ns, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     readback_mounts(phase->payload, ev);
