@@ -138,11 +138,13 @@ bool host_idle(void *context)
 
 void host_close_later(struct host *host, int fd)
 {
-    if (fd < 0)
-        return;
-    if (host->stale_count == HOST_STALE)
+    if (fd >= 0 && host->stale_count == HOST_STALE)
         close_stale(host);
-    host->stale[host->stale_count++] = fd;
+    if (fd >= 0)
+        host->stale[host->stale_count++] = fd;
+    if (host->stale_count == 0 && host->busy == 0)
+        return; /* a warm sandbox that could not be made: not again at once */
+    /* Also for a job that leaves nothing: put-off work may have waited for its end. */
     host->loop.idle = host_idle;
     host->loop.idle_context = host;
 }

@@ -182,10 +182,48 @@ static unsigned send_until(int fd, unsigned most)
     return sent;
 }
 
+static void expect_nothing_left(const struct box_leftovers *before)
+{
+    struct box_leftovers now;
+    for (int i = 0; i < 500; i++) {
+        now = box_fixture_leftovers(&fixture);
+        if (memcmp(&now, before, sizeof now) == 0)
+            return;
+        pause_ms(20);
+    }
+    fail_msg("left: groups %u, mounts %u, children %u, descriptors %u (were %u)", now.groups,
+             now.mounts, now.children, now.descriptors, before->descriptors);
+}
+
+static void expect_cancelled(void)
+{
+    struct err err;
+    struct box_report report;
+    struct box_job job = box_fixture_job(LANGUAGE_python, pause_py);
+    assert_ok(box_submit(fixture.box, &job, &err), err);
+    assert_ok(box_cancel(fixture.box, &job.id, &err), err);
+    box_fixture_next(&fixture, &report);
+    expect(&report, CAUSE_ie_cancelled);
+    box_report_done(&report);
+}
+
+/* What a job leaves to be closed when the launcher is idle is closed although the next job begins
+ * at once and ends before it has mounts of its own. */
+static void test_cancelled_right_after_another(void **state)
+{
+    (void)state;
+    struct box_leftovers before = box_fixture_settled(&fixture);
+    for (int i = 0; i < 10; i++) {
+        run(LANGUAGE_python, "print('x')\n", CAUSE_normal_exit, "x\n");
+        expect_cancelled();
+        expect_nothing_left(&before);
+    }
+}
+
 static void test_client_that_does_not_read(void **state)
 {
     (void)state;
-    struct box_leftovers before = box_fixture_settled(&fixture), now;
+    struct box_leftovers before = box_fixture_settled(&fixture);
     /* One that goes on sending is closed, for it has more jobs in flight than slots. */
     int greedy = raw_connection();
     unsigned most = send_until(greedy, 4000);
@@ -195,32 +233,18 @@ static void test_client_that_does_not_read(void **state)
     /* One that stops with its jobs unreported gets every report once it reads. */
     int lazy = raw_connection();
     static char reply[BOX_MESSAGE_BYTES];
-    struct box_report report;
     unsigned sent = 0, got = 0;
     /* Reports are sent in the order of jobs: fill the socket nearly, then jobs of the usual kind.
      */
     sent = send_until(lazy, most > 64 ? most - 64 : 1);
     run(LANGUAGE_python, "print('x')\n", CAUSE_normal_exit, "x\n");
-    struct box_job job = box_fixture_job(LANGUAGE_python, pause_py);
-    struct err err;
-    assert_ok(box_submit(fixture.box, &job, &err), err);
-    assert_ok(box_cancel(fixture.box, &job.id, &err), err);
-    box_fixture_next(&fixture, &report);
-    expect(&report, CAUSE_ie_cancelled);
-    box_report_done(&report);
+    expect_cancelled();
     struct pollfd poller = {.fd = lazy, .events = POLLIN};
     while (got < sent && poll(&poller, 1, 5000) == 1 && read(lazy, reply, sizeof reply) > 0)
         got++;
     assert_int_equal(got, sent);
     close(lazy);
-    for (int i = 0; i < 100; i++) {
-        now = box_fixture_leftovers(&fixture);
-        if (memcmp(&now, &before, sizeof now) == 0)
-            return;
-        pause_ms(20);
-    }
-    fail_msg("left: groups %u, mounts %u, children %u, descriptors %u (were %u)", now.groups,
-             now.mounts, now.children, now.descriptors, before.descriptors);
+    expect_nothing_left(&before);
 }
 
 /* 1 = greeted, 0 = closed without a word; in a child with another user id. */
@@ -320,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_late_launcher),
         cmocka_unit_test(test_output_of_compile_too_large),
         cmocka_unit_test(test_huge_stdin),
+        cmocka_unit_test(test_cancelled_right_after_another),
         cmocka_unit_test(test_client_that_does_not_read),
         cmocka_unit_test(test_stranger),
         cmocka_unit_test(test_stop),
