@@ -209,11 +209,6 @@ int64_t config_int(const struct config *config, enum setting setting)
     return value_of(config, setting, SETTING_IS_INT)->number;
 }
 
-bool config_bool(const struct config *config, enum setting setting)
-{
-    return value_of(config, setting, SETTING_IS_BOOL)->number != 0;
-}
-
 int64_t config_ms(const struct config *config, enum setting setting)
 {
     return value_of(config, setting, SETTING_IS_DURATION)->number;

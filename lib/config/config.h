@@ -31,8 +31,7 @@ void config_free(struct config *config);
 /* Values live as long as the config. Asking with the wrong type is a bug and aborts. */
 const char *config_text(const struct config *config, enum setting setting); /* TEXT, PATH, SECRET */
 int64_t config_int(const struct config *config, enum setting setting);      /* INT: >= 0 */
-bool config_bool(const struct config *config, enum setting setting);
-int64_t config_ms(const struct config *config, enum setting setting);     /* DURATION */
-uint64_t config_bytes(const struct config *config, enum setting setting); /* SIZE */
+int64_t config_ms(const struct config *config, enum setting setting);       /* DURATION */
+uint64_t config_bytes(const struct config *config, enum setting setting);   /* SIZE */
 
 void config_print_defaults(struct buf *out); /* the commented file ops/etc/rustbox.conf */

@@ -5,7 +5,6 @@
 enum setting_type {
     SETTING_IS_TEXT,
     SETTING_IS_INT,
-    SETTING_IS_BOOL,
     SETTING_IS_DURATION,
     SETTING_IS_SIZE,
     SETTING_IS_PATH,
@@ -20,5 +19,5 @@ struct setting_row {
 extern const struct setting_row setting_rows[SETTING_COUNT];
 
 const char *setting_type_rule(enum setting_type type); /* "true or false" */
-/* *number is the value of INT, BOOL (0 or 1), DURATION (ms) and SIZE (bytes). */
+/* *number is the value of INT, DURATION (ms) and SIZE (bytes). */
 int setting_parse(enum setting_type type, const char *text, int64_t *number) MUST_CHECK;

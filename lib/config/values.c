@@ -30,15 +30,6 @@ static int parse_number(const char *text, const struct unit *units, int64_t *num
     return -1;
 }
 
-static int parse_bool(const char *text, int64_t *number)
-{
-    bool yes = strcmp(text, "true") == 0;
-    if (!yes && strcmp(text, "false") != 0)
-        return -1;
-    *number = yes;
-    return 0;
-}
-
 const char *setting_type_rule(enum setting_type type)
 {
     switch (type) {
@@ -46,8 +37,6 @@ const char *setting_type_rule(enum setting_type type)
         return "text";
     case SETTING_IS_INT:
         return "a whole number";
-    case SETTING_IS_BOOL:
-        return "true or false";
     case SETTING_IS_DURATION:
         return "a duration: 500ms, 30s, 5m, 1h, 2d or 0";
     case SETTING_IS_SIZE:
@@ -69,8 +58,6 @@ int setting_parse(enum setting_type type, const char *text, int64_t *number)
         return strstr(text, "password=") ? -1 : 0; /* secrets only by file */
     case SETTING_IS_INT:
         return parse_number(text, plain, number);
-    case SETTING_IS_BOOL:
-        return parse_bool(text, number);
     case SETTING_IS_DURATION:
         return strcmp(text, "0") == 0 ? 0 : parse_number(text, durations, number);
     case SETTING_IS_SIZE:

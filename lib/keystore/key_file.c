@@ -26,31 +26,6 @@ struct file_node {
 _Static_assert(sizeof(struct file_head) == 56, "the format has no gaps");
 _Static_assert(sizeof(struct file_node) == 48, "the format has no gaps");
 
-void key_id_format(const struct key_id *key, char out[KEY_ID_TEXT])
-{
-    snprintf(out, KEY_ID_TEXT, "%u-%016llx", key->retention_class, (unsigned long long)key->number);
-}
-
-int key_id_parse(struct span text, struct key_id *out)
-{
-    const char *dash = text.len > 0 ? memchr(text.data, '-', text.len) : NULL;
-    if (!dash)
-        return -1;
-    size_t digits = (size_t)(dash - (const char *)text.data);
-    uint64_t class = 0, number = 0;
-    if (digits > 5 || span_u64(span_of(text.data, digits), &class) || class == 0 ||
-        class > UINT16_MAX || *(const char *)text.data == '0')
-        return -1;
-    if (hex_decode(span_of(dash + 1, text.len - digits - 1), &number, sizeof number))
-        return -1;
-    for (size_t i = digits + 1; i < text.len; i++)
-        if (((const char *)text.data)[i] >= 'A' && ((const char *)text.data)[i] <= 'F')
-            return -1;
-    out->retention_class = (uint16_t) class;
-    out->number = be64toh(number);
-    return 0;
-}
-
 static struct file_head head_of(const struct key_id *key, size_t count)
 {
     struct file_head head = {

@@ -19,10 +19,6 @@ struct key_id {
     int32_t day;              /* the submission's UTC day */
     uint64_t number;          /* random */
 };
-#define KEY_ID_TEXT 24
-/* "30-4f3a0000deadbeef": class and number; project and day have headers of their own. */
-void key_id_format(const struct key_id *key, char out[KEY_ID_TEXT]);
-int key_id_parse(struct span text, struct key_id *out) MUST_CHECK; /* sets class and number only */
 
 enum keystore_mode { KEYSTORE_READ, KEYSTORE_CREATE }; /* create: acceptors; erasure: both work */
 struct keystore;

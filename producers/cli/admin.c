@@ -48,9 +48,9 @@ int admin_open(const struct args *args, enum setting url, int64_t timeout_ms, st
     };
     if (db_open(&db, &out->db, err) == 0)
         return 0;
-    return err_wrap(err, "the database of %s",
-                    args->config_path ? args->config_path
-                                      : "the defaults; --config FILE names the service");
+    if (!args->config_path)
+        return err_wrap(err, "database of the built-in settings (--config FILE names a service's)");
+    return err_wrap(err, "database of %s", args->config_path);
 }
 
 void admin_close(struct admin *admin)

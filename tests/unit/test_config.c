@@ -88,9 +88,6 @@ static void types(void **state)
         const char *text;
         int64_t number; /* -1: refused */
     } cases[] = {
-        {SETTING_IS_BOOL, "true", 1},
-        {SETTING_IS_BOOL, "false", 0},
-        {SETTING_IS_BOOL, "yes", -1},
         {SETTING_IS_DURATION, "0", 0},
         {SETTING_IS_DURATION, "2d", 172800000},
         {SETTING_IS_DURATION, "5m", 300000},

@@ -82,23 +82,6 @@ static void round_trip(void **state)
     assert_err(opens(reader, &other, &sub_x, buf_span(&sealed)), err, ERR_SYSTEM);
     sealed.data[sealed.len - 1] ^= 1;
     assert_err(opens(reader, &key, &sub_x, buf_span(&sealed)), err, ERR_CORRUPT);
-    char text[KEY_ID_TEXT];
-    struct key_id parsed = {.day = day, .project = project};
-    key_id_format(&key, text);
-    assert_int_equal(key_id_parse(span_text(text), &parsed), 0);
-    assert_memory_equal(&parsed.number, &key.number, sizeof key.number);
-    assert_int_equal(parsed.retention_class, CLASS);
-    static const char *const wrong[] = {"",
-                                        "30",
-                                        "30-",
-                                        "30-123",
-                                        "0-0123456789abcdef",
-                                        "030-0123456789abcdef",
-                                        "70000-0123456789abcdef",
-                                        "30-0123456789ABCDEF",
-                                        "30-0123456789abcdeg"};
-    for (size_t i = 0; i < COUNT_OF(wrong); i++)
-        assert_int_equal(key_id_parse(span_text(wrong[i]), &parsed), -1);
     keystore_close(reader);
     keystore_close(ks);
 }
