@@ -1,16 +1,24 @@
 /* The one logger of the process: builds a line on the stack, writes it with one write(2).
  *
- * It never allocates and never fails its caller: a full pipe or closed stderr loses the line. The
- * rate limit is a small table by event name; when it is full, the oldest window gives way. */
+ * It never allocates, never fails its caller and does not wait for its reader: a full pipe or
+ * closed stderr loses the line, and the next one that gets through is preceded by the number of
+ * lost ones. O_NONBLOCK would be set for everybody who shares the pipe; so the pipe is asked for
+ * room instead. pipe(7): POLLOUT means a free page, and a line is shorter than that. Only another
+ * writer of the same pipe can take it in between.
+ *
+ * The rate limit is a small table by event name; when it is full, the oldest window gives way. */
 #include "lib/log/log.h"
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define WINDOW_NS INT64_C(1000000000)
 #define EVENTS 64
+_Static_assert(LOG_LINE <= PIPE_BUF, "a line is one write that a pipe with room takes whole");
 
 struct window {
     char event[40];
@@ -23,6 +31,7 @@ static struct {
     const struct clock *clock;
     enum log_level lowest;
     int fd;
+    uint64_t lost; /* lines since the last one that got through */
     char submission[UUID_TEXT];
     struct window windows[EVENTS];
 } logger = {.prog = "rustbox", .clock = &clock_system, .lowest = LOG_INFO, .fd = 2};
@@ -119,29 +128,56 @@ static void put_field(struct line *line, const struct log_field *field)
     }
 }
 
+static void put_head(struct line *line, enum log_level level, const char *event)
+{
+    char time[RFC3339_TEXT];
+    rfc3339_format(logger.clock->wall_ns(logger.clock), time);
+    put_text(line, "ts=");
+    put_text(line, time);
+    put_text(line, " level=");
+    put_text(line, level_names[level]);
+    put_text(line, " prog=");
+    put_text(line, logger.prog);
+    put_text(line, " event=");
+    put_text(line, event);
+}
+
+static bool write_line(struct line *line)
+{
+    struct pollfd room = {.fd = logger.fd, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT))
+        return false;
+    line->text[line->len++] = '\n';
+    return write(logger.fd, line->text, line->len) == (ssize_t)line->len;
+}
+
+static bool tell_lost(void)
+{
+    if (logger.lost == 0)
+        return true;
+    struct line line = {.len = 0};
+    const struct log_field count = kv("count", logger.lost);
+    put_head(&line, LOG_WARN, "log_lost");
+    put_field(&line, &count);
+    if (!write_line(&line))
+        return false;
+    logger.lost = 0;
+    return true;
+}
+
 static void emit(enum log_level level, const char *event, const struct log_field *fields,
                  bool with_context)
 {
     struct line line = {.len = 0};
-    char time[RFC3339_TEXT];
-    rfc3339_format(logger.clock->wall_ns(logger.clock), time);
-    put_text(&line, "ts=");
-    put_text(&line, time);
-    put_text(&line, " level=");
-    put_text(&line, level_names[level]);
-    put_text(&line, " prog=");
-    put_text(&line, logger.prog);
-    put_text(&line, " event=");
-    put_text(&line, event);
+    put_head(&line, level, event);
     if (with_context && logger.submission[0]) {
         put_text(&line, " sub=");
         put_text(&line, logger.submission);
     }
     for (; fields->type != LOG_END; fields++)
         put_field(&line, fields);
-    line.text[line.len++] = '\n';
-    ssize_t written = write(logger.fd, line.text, line.len);
-    (void)written; /* nobody is left to tell */
+    if (!tell_lost() || !write_line(&line))
+        logger.lost++;
 }
 
 static void close_window(struct window *window)
@@ -183,6 +219,7 @@ void log_open(const char *prog, enum log_level lowest, int fd, const struct cloc
     logger.lowest = lowest;
     logger.fd = fd;
     logger.clock = clock;
+    logger.lost = 0;
 }
 
 int log_level_parse(const char *text, enum log_level *out)

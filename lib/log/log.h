@@ -10,7 +10,8 @@
  *   log_event(LOG_ERROR, "send_failed", kv_err(&err));
  *
  * More than LOG_BURST lines of one event name within a second are counted instead of written; the
- * count follows as event=log_suppressed. A line is cut at LOG_LINE bytes. */
+ * count follows as event=log_suppressed. A reader that stalls costs lines, not time: those that found
+ * the pipe full are counted, and event=log_lost says how many. A line is cut at LOG_LINE bytes. */
 #pragma once
 #include "lib/base/clock.h"
 #include "lib/base/err.h"

@@ -125,6 +125,31 @@ static void floods_are_counted(void **state)
     assert_int_equal(lines(written()), 200);
 }
 
+/* The supervisor that reads the pipe stands still. The descriptor blocks, as stderr does: a logger
+ * that waits for room is ended by the alarm. */
+static void a_reader_that_stalls_costs_lines_and_no_time(void **state)
+{
+    (void)state;
+    char name[32], filler[4096] = {0};
+    assert_int_equal(fcntl(pipe_fds[1], F_SETPIPE_SZ, 4096), 4096);
+    assert_int_equal(write(pipe_fds[1], filler, sizeof filler), sizeof filler);
+    assert_int_equal(fcntl(pipe_fds[1], F_SETFL, 0), 0);
+    alarm(20);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "event_%d", i % 10);
+        log_event(LOG_WARN, name);
+    }
+    alarm(0);
+    assert_int_equal(read(pipe_fds[0], filler, sizeof filler), sizeof filler);
+    assert_int_equal(fcntl(pipe_fds[1], F_SETPIPE_SZ, 65536), 65536);
+    log_event(LOG_WARN, "after");
+    log_event(LOG_WARN, "later");
+    assert_string_equal(
+        written(), "ts=2026-11-23T20:15:00.123456Z level=warn prog=test event=log_lost count=100\n"
+                   "ts=2026-11-23T20:15:00.123456Z level=warn prog=test event=after\n"
+                   "ts=2026-11-23T20:15:00.123456Z level=warn prog=test event=later\n");
+}
+
 static void levels(void **state)
 {
     (void)state;
@@ -142,6 +167,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(values_cannot_break_the_line, setup, teardown),
         cmocka_unit_test_setup_teardown(context_and_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(floods_are_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reader_that_stalls_costs_lines_and_no_time, setup,
+                                        teardown),
         cmocka_unit_test(levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
