@@ -27,9 +27,10 @@ struct child_spec {
     const struct toolchain_phase *commands;
     const struct filter *filter;
     struct limits limits;
-    uid_t uid;       /* and gid */
-    int64_t *at;     /* [STEP_COUNT], the child stamps its own copy */
-    uint32_t layers; /* of enum child_layer: what is left off, tests only; 0 otherwise */
+    uid_t uid;        /* and gid */
+    int landlock_abi; /* 0 = do without */
+    int64_t *at;      /* [STEP_COUNT], the child stamps its own copy */
+    uint32_t layers;  /* of enum child_layer: what is left off, tests only; 0 otherwise */
 };
 
 /* Layers that the escape tests leave off one by one to see their attempts succeed. */
@@ -50,6 +51,7 @@ enum child_layer {
     LAYER_PID = 1 << 17,
     LAYER_FDS = 1 << 18, /* the program inherits the launcher's descriptors */
     LAYER_CPU = 1 << 19,
+    LAYER_LANDLOCK = 1 << 20,
 };
 
 enum child_kind {
@@ -64,6 +66,7 @@ struct child_message {
     int32_t error; /* errno */
     char where[48];
     int32_t listener; /* -1 = no filter (tests) */
+    int32_t landlock; /* whether it was seen to refuse */
     int32_t status;   /* wait status of the program */
     uint64_t rss_max_bytes, zombies;
     int64_t ended_ns;       /* CLOCK_MONOTONIC */

@@ -3,6 +3,7 @@
  * control group namespace need root, the filter comes last because nothing above is allowed under
  * it. Any failure ends the job before the program's first instruction. */
 #include "sandbox/child_payload.h"
+#include "sandbox/landlock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -93,6 +94,16 @@ static void drop_identity(const struct child_spec *spec)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* Before the descriptors are closed and while a capability is there that shows it at work. */
+static bool confine(const struct child_spec *spec)
+{
+    if (spec->landlock_abi == 0 || (spec->layers & LAYER_LANDLOCK))
+        return false;
+    if (landlock_confine(spec->landlock_abi, spec->tmp_mount, spec->shm_mount, spec->stdin_fd) != 0)
+        child_fail(spec->sync_fd, "confine by Landlock");
+    return landlock_in_force();
+}
+
 static int load_filter(const struct child_spec *spec)
 {
     if (spec->layers & LAYER_SECCOMP)
@@ -149,6 +160,9 @@ _Noreturn void child_payload(const struct child_spec *spec)
     if (!(spec->layers & LAYER_CGROUP) && unshare(CLONE_NEWCGROUP) != 0)
         child_fail(spec->sync_fd, "unshare the control group namespace");
     at[STEP_joined] = child_now_ns();
+    struct child_message message = {.kind = CHILD_LOADED};
+    message.landlock = confine(spec);
+    at[STEP_confined] = child_now_ns();
     order_descriptors(spec);
     if (chdir("/tmp") != 0)
         child_fail(SYNC, "enter /tmp");
@@ -157,7 +171,6 @@ _Noreturn void child_payload(const struct child_spec *spec)
     at[STEP_limited] = child_now_ns();
     drop_identity(spec);
     at[STEP_dropped] = child_now_ns();
-    struct child_message message = {.kind = CHILD_LOADED};
     message.listener = load_filter(spec);
     at[STEP_loaded] = child_now_ns();
     memcpy(message.at, at, sizeof message.at);

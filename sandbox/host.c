@@ -2,6 +2,7 @@
 #include "sandbox/host.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
+#include "sandbox/landlock.h"
 #include "sandbox/mounts.h"
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
@@ -93,6 +94,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* outputs are files: a limit on them is an error, not the end */
     host->cores = count_cores();
+    host->landlock_abi = landlock_abi();
     if (host->config.slots == 0)
         host->config.slots = host->cores;
     if (raise_descriptors(host->config.slots, host->config.warm, err) != 0)

@@ -35,12 +35,13 @@ struct host {
     uint64_t own_ns[NS_COUNT];
     uint32_t controls; /* bits that a trial sandbox showed in force */
     unsigned cores;
+    int landlock_abi;             /* 0 = the kernel has none */
     int null_fd, home_ns;         /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
     struct warm_pool *warm;       /* NULL = no warm tier */
     int stale[HOST_STALE];        /* descriptors that are closed when there is nothing else to do */
     size_t stale_count;
-    uint32_t busy; /* phases that have a job: put-off work waits for their end */
+    uint32_t busy;   /* phases that have a job: put-off work waits for their end */
     uint64_t serial; /* names control groups */
     uint32_t next_uid;
     uint8_t uids_in_use[HOST_UIDS / 8];

@@ -92,7 +92,7 @@ static int set_layer(const char *text, struct host_config *config, struct err *e
         {"rlimits", LAYER_RLIMITS}, {"cgroup", LAYER_CGROUP},     {"hidepid", LAYER_HIDEPID},
         {"ipc", LAYER_IPC},         {"noexec", LAYER_NOEXEC},     {"memory", LAYER_MEMORY},
         {"view", LAYER_VIEW},       {"pid", LAYER_PID},           {"fds", LAYER_FDS},
-        {"cpu", LAYER_CPU}};
+        {"cpu", LAYER_CPU},         {"landlock", LAYER_LANDLOCK}};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         if (strcmp(text, layers[i].name) == 0) {
             config->layers_off |= layers[i].bit;

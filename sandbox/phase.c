@@ -150,6 +150,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
                                       .filter = &host->filters[commands->family],
                                       .limits = start->limits,
                                       .at = phase->at,
+                                      .landlock_abi = host->landlock_abi,
                                       .layers = host->config.layers_off};
     struct watch *watches[] = {
         &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,

@@ -224,7 +224,8 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
     if (phase->mnt_ns < 0)
         return phase_fail(phase, "the sandbox's mounts are not to be found");
     phase->spec.tmp_mount = phase->tmp_mount;
-    readback(phase->host, &phase->spec, phase->init, payload, ev, phase->pe);
+    readback(phase->host, &phase->spec, phase->init, payload, message->landlock == 1, ev,
+             phase->pe);
     memcpy(ev->filter_sha256, phase->spec.filter->sha256, sizeof ev->filter_sha256);
     phase->at[STEP_read_back] = loop_now_ns();
     phase->payload = payload;

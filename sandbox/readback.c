@@ -191,7 +191,7 @@ void readback_mounts(pid_t payload, struct evidence *ev)
 }
 
 void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
-              struct evidence *ev, struct phase_evidence *phase)
+              bool landlock, struct evidence *ev, struct phase_evidence *phase)
 {
     char text[16384];
     struct statfs tmp;
@@ -215,5 +215,5 @@ void readback(const struct host *host, const struct child_spec *spec, pid_t init
         member && host->cgroups.backend->cpu_ns(group, &cpu, NULL) == 0);
     if (fstatfs(spec->tmp_mount, &tmp) == 0)
         phase->limits.tmp_bytes = (uint64_t)tmp.f_blocks * (uint64_t)tmp.f_bsize;
-    set(ev, CONTROL_landlock, false);
+    set(ev, CONTROL_landlock, landlock);
 }

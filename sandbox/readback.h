@@ -4,9 +4,10 @@
 #include "sandbox/host.h"
 
 /* Fills ev's controls, namespace numbers and phase->limits from /proc/PID and the group's files.
- * A control is applied only when the kernel says so; what could not be read is missing. */
+ * A control is applied only when the kernel says so; what could not be read is missing. Landlock
+ * shows in no file: the payload tried what only Landlock refuses, and told the result. */
 void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
-              struct evidence *ev, struct phase_evidence *phase);
+              bool landlock, struct evidence *ev, struct phase_evidence *phase);
 /* /box is placed last: the mounts as the program will find them. */
 void readback_mounts(pid_t payload, struct evidence *ev);
 /* Hands what was read back from a prepared sandbox to the evidence of the job that got it. */

@@ -15,6 +15,8 @@ static const char *remedy(enum control control)
         return "mount the memory, pids, cpuacct and cpu controllers (v1) or delegate a v2 group";
     case CONTROL_seccomp_filter:
         return "use a kernel with CONFIG_SECCOMP_FILTER";
+    case CONTROL_landlock:
+        return "use Linux 5.19 or later with landlock among its security modules (lsm=)";
     case CONTROL_pid_namespace:
     case CONTROL_mount_namespace:
     case CONTROL_network_namespace:
@@ -29,7 +31,6 @@ static const char *remedy(enum control control)
     case CONTROL_capabilities_dropped:
     case CONTROL_rlimits:
     case CONTROL_readonly_root:
-    case CONTROL_landlock:
     case CONTROL_COUNT:
         break;
     }

@@ -155,6 +155,8 @@ static void header_word(struct attempt *attempt, const char *path, const char *w
         fine = cause_find(span_text(value), &attempt->cause) == 0;
     else if (fine && strncmp(word, "proof", len) == 0)
         attempt->by_verdict = fine = strcmp(value, "verdict") == 0;
+    else if (fine && strncmp(word, "abi", len) == 0)
+        fine = span_u64(span_text(value), &attempt->landlock_abi) == 0;
     else if (fine && strncmp(word, "cpu_ms", len) == 0)
         fine = span_u64(span_text(value), &attempt->cpu_ms) == 0;
     else if (fine && strncmp(word, "wall_ms", len) == 0)

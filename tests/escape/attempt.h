@@ -5,6 +5,7 @@
  *                 second run, where it must succeed ("always": nothing that could be left off)
  *   verdict=RE cause=re_nonzero_exit   what the launcher's evidence amounts to when it holds
  *   proof=verdict it succeeds by another cause than that, not by reaching a canary
+ *   abi=N         a layer "landlock" needs this ABI of the kernel for it (landlock(7))
  *   cpu_ms= wall_ms=   other limits than the language's
  * @DIR@, @PORT@, @PID@, @KEY@, @NAME@ in a program stand for the canary's. */
 #pragma once
@@ -23,6 +24,7 @@ struct attempt {
     char event[32]; /* the first dangerous call in the evidence, "" = none wanted */
     bool check_event;
     uint64_t cpu_ms, wall_ms;
+    uint64_t landlock_abi;
     char *code;
 };
 

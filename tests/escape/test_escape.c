@@ -4,9 +4,11 @@
  *   test_escape               against all layers: every attempt must end with its verdict and
  *                             its event, no canary touched, the secret in no output
  *   test_escape --layers-off  the same attempts, each against a launcher without the layers that
- *                             stop it: there it must succeed, else it proves nothing
+ *                             stop it: there it must succeed, else it proves nothing; and those
+ *                             that Landlock stops, with every other layer of theirs left off
  * RUSTBOX_ESCAPE=text runs only those whose name contains it. A table goes to stdout. */
 #include "lib/base/cleanup.h"
+#include "sandbox/landlock.h"
 #include "tests/escape/attempt.h"
 #include "tests/support/box_fixture.h"
 #include "tests/unit/unit.h"
@@ -114,12 +116,14 @@ static void test_holds(void **state)
     assert_int_equal(failed, 0);
 }
 
-/* A launcher without the layers of a list like "seccomp,caps". */
-static void start_without(struct box_fixture *box, const char *layers)
+/* A launcher without the layers of a list like "seccomp,caps". The second wall, Landlock, is off
+ * with any of them. */
+static void start_without(struct box_fixture *box, const char *layers, bool also_landlock)
 {
     static char names[6][16];
-    const char *extra[16] = {"--permissive"};
-    size_t count = 1, n = 0;
+    const char *extra[16] = {"--permissive", "--disable-layer", "landlock"};
+    size_t count = also_landlock ? 3 : 1, n = 0;
+    extra[count] = NULL;
     for (const char *at = layers; *at && n < COUNT_OF(names); n++) {
         size_t len = strcspn(at, ",");
         snprintf(names[n], sizeof names[n], "%.*s", (int)len, at);
@@ -133,7 +137,7 @@ static void start_without(struct box_fixture *box, const char *layers)
 static void run_without(const char *layers, size_t first, size_t *proven, size_t *failed)
 {
     struct box_fixture box;
-    start_without(&box, layers);
+    start_without(&box, layers, strncmp(layers, "landlock,", strlen("landlock,")) != 0);
     for (size_t i = first; i < attempt_count; i++) {
         const struct attempt *attempt = &attempts[i];
         if (strcmp(attempt->layers, layers) != 0 || !selected(attempt))
@@ -166,6 +170,39 @@ static void test_layers_off(void **state)
     printf("%zu attempts succeed without their layer, %zu do not; %zu have none to leave off\n",
            proven, failed, always);
     assert_int_equal(failed, 0);
+}
+
+/* Landlock alone: all else that stops these attempts is off. */
+static void test_second_wall(void **state)
+{
+    (void)state;
+    int abi = landlock_abi();
+    size_t held = 0, failed = 0, skipped = 0;
+    for (size_t i = 0; i < attempt_count; i++) {
+        const struct attempt *attempt = &attempts[i];
+        const char *others = attempt->layers + strlen("landlock,");
+        if (strncmp(attempt->layers, "landlock,", strlen("landlock,")) != 0 || !selected(attempt))
+            continue;
+        if ((uint64_t)abi < attempt->landlock_abi) {
+            printf("skipped: %s needs ABI %llu of Landlock, the kernel has %d\n", attempt->name,
+                   (unsigned long long)attempt->landlock_abi, abi);
+            skipped++;
+            continue;
+        }
+        struct box_fixture box;
+        start_without(&box, others, false);
+        struct outcome outcome = run(&box, attempt);
+        const char *got = reached(attempt, &outcome);
+        box_fixture_stop(&box);
+        print_row(attempt, &outcome, got, outcome.ran && !got);
+        held += outcome.ran && !got;
+        failed += !outcome.ran || got;
+        if (outcome.touched)
+            canary_restore(&canary);
+    }
+    printf("%zu attempts held by Landlock alone, %zu not, %zu skipped\n", held, failed, skipped);
+    assert_int_equal(failed, 0);
+    assert_true(held > 0 || abi == 0 || getenv("RUSTBOX_ESCAPE"));
 }
 
 /* A required layer is off: no start without --permissive, and the message names control and
@@ -227,6 +264,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest on[] = {cmocka_unit_test(test_holds)};
     static const struct CMUnitTest off[] = {cmocka_unit_test(test_layers_off),
+                                            cmocka_unit_test(test_second_wall),
                                             cmocka_unit_test(test_start_refused)};
     if (geteuid() != 0) {
         fprintf(stderr, "skipped: the launcher makes namespaces and mounts, run as root\n");

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARGS_MAX 16
+#define ARGS_MAX 32
 
 static void spawn_launcher(struct box_fixture *fixture, const char *const *extra)
 {
