@@ -146,13 +146,23 @@ static int mark_expired(struct persist *p, struct verdict_item *items, size_t co
     return 0;
 }
 
+/* The offset does not pass a record whose dead letter the broker has not acknowledged: such a batch
+ * is stored without it, which a repetition does not double. */
+static size_t marks_now(const struct verdict_item *items, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (items[i].finding == PERSIST_DEAD)
+            return 0;
+    return batch->store_count;
+}
+
 static int store(struct persist *p, struct verdict_item *items, size_t count,
                  const struct batch *batch, struct err *err)
 {
     for (int attempt = 1;; attempt++) {
         if (mark_expired(p, items, count, err))
             return -1;
-        if (persist_store(p->db, items, count, batch->store, batch->store_count, err) == 0)
+        if (persist_store(p->db, items, count, batch->store, marks_now(items, batch), err) == 0)
             return 0;
         if ((err->code != ERR_EXPIRED && err->code != ERR_BUSY) || attempt == ATTEMPTS)
             return err->code == ERR_EXPIRED

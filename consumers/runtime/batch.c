@@ -99,7 +99,7 @@ static size_t marks_due(struct runtime *rt)
         return 0;
     EACH_PART(rt, part)
     {
-        int64_t to = rt->stage->marks_with_batch ? part->next : part->done;
+        int64_t to = rt->stage->marks_with_batch && rt->stash_count > 0 ? part->next : part->done;
         if (part->assigned && to > part->stored)
             rt->marks[count++] = (struct mark){part->topic, part->partition, to};
     }
@@ -145,7 +145,9 @@ static int handle(struct runtime *rt, struct err *err)
     }
     if (rt->stash_count > 0)
         metric_observe(METRIC_batch_records, rt->stage->name, rt->stash_count);
-    marks_stored(rt, marks);
+    /* Outputs of a stage that stores marks with the batch: it waits for their acknowledgement. */
+    if (!rt->stage->marks_with_batch || out->count == 0)
+        marks_stored(rt, marks);
     remember_ends(rt);
     drop_stash(rt);
     rt->batch = out;
@@ -155,7 +157,7 @@ static int handle(struct runtime *rt, struct err *err)
 
 static bool idle_marks_due(struct runtime *rt, int64_t after_ms)
 {
-    return rt->stash_count == 0 && !rt->stage->marks_with_batch && marks_due(rt) > 0 &&
+    return rt->stash_count == 0 && marks_due(rt) > 0 &&
            runtime_mono_ms(rt) - rt->quiet_ms >= after_ms;
 }
 
@@ -180,8 +182,6 @@ int64_t batch_due_ms(const struct runtime *rt)
 {
     if (rt->batch)
         return full(rt) ? runtime_mono_ms(rt) + BLOCKED_MS : INT64_MAX;
-    if (rt->stage->marks_with_batch)
-        return INT64_MAX;
     EACH_PART(rt, part)
     if (part->assigned && part->done > part->stored)
         return rt->quiet_ms + IDLE_MARK_MS;

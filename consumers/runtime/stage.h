@@ -17,7 +17,8 @@
  *  OFFSETS_DATABASE  kept by the stage in consumer_offsets: load_offsets() on assignment, and marks
  * given to handle(): `store` = what this call's transaction may set next_offset to. A stage whose
  * effects are complete in its transaction (persist) has `marks_with_batch`: store covers the batch
- * itself. Otherwise (admit, two-phase) store covers earlier batches whose outputs are acknowledged;
+ * itself; a call of it that adds outputs (dead letters) leaves store alone, and gets the marks
+ * again, with the next batch or an empty one, once they are acknowledged. Otherwise (admit, two-phase) store covers earlier batches whose outputs are acknowledged;
  * handle() is called with 0 records when idle and a mark is due.
  *
  * Errors of handle/start: class systemic or retry: the runtime backs off (50 ms to 5 s, jittered),
