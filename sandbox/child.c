@@ -129,6 +129,8 @@ _Noreturn void child_init(const struct child_spec *spec)
     prctl(PR_SET_NAME, "init");
     if (getpid() != 1 && !(spec->layers & LAYER_PID))
         child_fail(spec->sync_fd, "make a pid namespace");
+    if (spec->net_ns >= 0 && setns(spec->net_ns, CLONE_NEWNET) != 0)
+        child_fail(spec->sync_fd, "enter a network namespace");
     spec->at[STEP_init] = child_now_ns();
     reset_signals();
     umask(022);

@@ -20,6 +20,7 @@ enum step {
 };
 
 struct child_spec {
+    int net_ns;  /* made ahead; -1 = the clone made one */
     int root_ns; /* mount namespace with the language's read-only root and nothing else */
     int sync_fd, stdin_fd, stdout_fd, stderr_fd;
     int tmp_mount, shm_mount; /* detached tmpfs */

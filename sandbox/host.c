@@ -86,7 +86,8 @@ static unsigned count_cores(void)
 int host_open(const struct host_config *config, struct host *host, struct err *err)
 {
     unsigned swept = 0;
-    *host = (struct host){.config = *config, .loop.epoll_fd = -1, .null_fd = -1, .home_ns = -1};
+    *host = (struct host){
+        .config = *config, .loop.epoll_fd = -1, .null_fd = -1, .home_ns = -1, .nets.home = -1};
     memset(host->roots, -1, sizeof host->roots);
     if (geteuid() != 0)
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
@@ -115,7 +116,8 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     host->home_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (host->home_ns < 0)
         return err_sys(err, ERR_CONFIG, "open /proc/self/ns/mnt");
-    if (warm_open(host, err) != 0)
+    if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
+        warm_open(host, err) != 0)
         return -1;
     return loop_open(&host->loop, err);
 }
@@ -135,7 +137,7 @@ bool host_idle(void *context)
         close(host->stale[--host->stale_count]);
         return true;
     }
-    return host->warm && warm_fill(host);
+    return nets_fill(&host->nets) || (host->warm && warm_fill(host));
 }
 
 void host_close_later(struct host *host, int fd)
@@ -158,6 +160,7 @@ void host_close(struct host *host)
     loop_close(&host->loop);
     filters_done(host->filters);
     close_stale(host);
+    nets_close(&host->nets);
     cleanup_fd(&host->null_fd);
     cleanup_fd(&host->home_ns);
     for (int i = 0; i < LANGUAGE_COUNT; i++)

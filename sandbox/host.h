@@ -4,6 +4,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/loop.h"
+#include "sandbox/nets.h"
 #include "sandbox/toolchains.h"
 #include "schemas/evidence.h"
 #include <sys/types.h>
@@ -38,6 +39,7 @@ struct host {
     int landlock_abi;             /* 0 = the kernel has none */
     int null_fd, home_ns;         /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
+    struct nets nets;             /* network namespaces made ahead */
     struct warm_pool *warm;       /* NULL = no warm tier */
     int stale[HOST_STALE];        /* descriptors that are closed when there is nothing else to do */
     size_t stale_count;

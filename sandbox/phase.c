@@ -92,7 +92,9 @@ static int clone_init(struct phase *phase, struct err *err)
     uint32_t off = phase->host->config.layers_off;
     uint64_t flags = CLONE_NEWUTS | CLONE_PIDFD;
     flags |= off & LAYER_PID ? 0 : CLONE_NEWPID;
-    flags |= off & LAYER_NETWORK ? 0 : CLONE_NEWNET;
+    if (!(off & LAYER_NETWORK))
+        phase->spec.net_ns = nets_take(&phase->host->nets);
+    flags |= (off & LAYER_NETWORK) || phase->spec.net_ns >= 0 ? 0 : CLONE_NEWNET;
     flags |= off & LAYER_IPC ? 0 : CLONE_NEWIPC;
     struct clone_args args = {
         .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
@@ -143,6 +145,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
     phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
     phase->spec = (struct child_spec){.root_ns = host->roots[start->language][start->compile],
+                                      .net_ns = -1,
                                       .stdin_fd = start->stdin_fd,
                                       .shm_mount = -1,
                                       .group = &phase->group,
@@ -215,6 +218,7 @@ static void close_all(struct phase *phase)
     int *fds[] = {&phase->init_fd,         &phase->sync_fd,        &phase->timer_fd,
                   &phase->listener_fd,     &phase->spec.shm_mount, &phase->outputs[0].pipe,
                   &phase->outputs[1].pipe, &phase->box_mount};
+    host_close_later(phase->host, take_fd(&phase->spec.net_ns));
     host_close_later(phase->host, take_fd(&phase->mnt_ns));
     for (size_t i = 0; i < COUNT_OF(fds); i++) {
         cleanup_fd(fds[i]);

@@ -72,6 +72,26 @@ static void test_languages(void **state)
     }
 }
 
+/* Made ahead or by the clone: a network namespace serves one job. Two neighbours in time are
+ * compared, because the kernel gives the number of one that is gone out again. */
+static void test_a_network_serves_once(void **state)
+{
+    (void)state;
+    uint64_t before = 0;
+    for (int i = 0; i < 12; i++) {
+        struct box_report report;
+        struct box_job job = box_fixture_job(LANGUAGE_python, "print('hello')\n");
+        box_fixture_run(&fixture, &job, &report);
+        expect(&report, CAUSE_normal_exit, "hello\n");
+        assert_true(report.evidence.controls_applied & (1u << CONTROL_network_namespace));
+        assert_true(report.evidence.ns_net != 0 && report.evidence.ns_net != before);
+        before = report.evidence.ns_net;
+        box_report_done(&report);
+        if (i % 3 == 0) /* time for some to be made ahead */
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+}
+
 static void test_cancel(void **state)
 {
     (void)state;
@@ -356,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_languages),
+        cmocka_unit_test(test_a_network_serves_once),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_queued),
         cmocka_unit_test(test_garbage),
