@@ -3,6 +3,7 @@
  * control group namespace need root, the filter comes last because nothing above is allowed under
  * it. Any failure ends the job before the program's first instruction. */
 #include "sandbox/child_payload.h"
+#include "sandbox/host.h"
 #include "sandbox/landlock.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -67,9 +68,8 @@ static void set_limits(const struct limits *limits)
 static void drop_identity(const struct child_spec *spec)
 {
     bool keep_caps = (spec->layers & LAYER_CAPS) != 0;
-    for (int cap = 0; !keep_caps && prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap) != 0)
-            child_fail(SYNC, "empty the bounding set");
+    if (!keep_caps && host_drop_bounding() != 0)
+        child_fail(SYNC, "empty the bounding set");
     if (keep_caps)
         prctl(PR_SET_KEEPCAPS, 1);
     if (setgroups(0, NULL) != 0)

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,14 @@ static unsigned count_cores(void)
     return count > 0 ? (unsigned)count : 1;
 }
 
+int host_drop_bounding(void)
+{
+    for (int cap = 0, set; (set = prctl(PR_CAPBSET_READ, cap)) >= 0; cap++)
+        if (set && prctl(PR_CAPBSET_DROP, cap) != 0)
+            return -1;
+    return 0;
+}
+
 int host_open(const struct host_config *config, struct host *host, struct err *err)
 {
     unsigned swept = 0;
@@ -119,6 +128,10 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
         warm_open(host, err) != 0)
         return -1;
+    /* The launcher executes nothing from here on, so the set is of no use to it; every payload
+     * inherits it empty. */
+    if (!(config->layers_off & LAYER_CAPS) && host_drop_bounding() != 0)
+        return err_sys(err, ERR_CONFIG, "empty the capability bounding set (needs CAP_SETPCAP)");
     return loop_open(&host->loop, err);
 }
 

@@ -49,6 +49,9 @@ struct host {
     uint8_t uids_in_use[HOST_UIDS / 8];
 };
 
+/* Empties the calling process's capability bounding set: what is empty already costs a question a
+ * capability, each change a copy of the credentials. -1 with errno set. */
+int host_drop_bounding(void) MUST_CHECK;
 /* Takes everything in config into force; ERR_CONFIG names the remedy. */
 int host_open(const struct host_config *config, struct host *host, struct err *err) MUST_CHECK;
 void host_close(struct host *host);
