@@ -128,10 +128,6 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
         warm_open(host, err) != 0)
         return -1;
-    /* The launcher executes nothing from here on, so the set is of no use to it; every payload
-     * inherits it empty. */
-    if (!(config->layers_off & LAYER_CAPS) && host_drop_bounding() != 0)
-        return err_sys(err, ERR_CONFIG, "empty the capability bounding set (needs CAP_SETPCAP)");
     return loop_open(&host->loop, err);
 }
 

@@ -190,6 +190,10 @@ static int run(const struct host_config *config, bool check, struct err *err)
     if (!check && listen_fd < 0)
         return -1;
     int result = host_open(config, &host, err);
+    /* The launcher executes nothing from here on, so the set is of no use to it; every payload
+     * inherits it empty. */
+    if (result == 0 && !(config->layers_off & LAYER_CAPS) && host_drop_bounding() != 0)
+        result = err_sys(err, ERR_CONFIG, "empty the bounding set (needs CAP_SETPCAP)");
     if (result == 0)
         result = trial_run(&host, check, err);
     if (result == 0 && !check)

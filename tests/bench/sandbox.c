@@ -187,7 +187,8 @@ static void on_settled(struct watch *watch, uint32_t events)
     host.loop.stop = true;
 }
 
-/* Gives the launcher the time between two jobs that an idle service has: it fills the warm tier. */
+/* Gives the launcher the time between two jobs that an idle service has: it makes network
+ * namespaces ahead and fills the warm tier. */
 static void settle(void)
 {
     struct err err;
@@ -307,6 +308,7 @@ static void measure(void)
             add(&of->bare, spawn_once(of->argv, env));
             struct warm_pool *pool = host.warm;
             host.warm = NULL;
+            settle();
             run_boxed(of, &of->boxed, of->steps);
             host.warm = pool;
             if (!pool)
