@@ -337,6 +337,24 @@ def part_stopped(stack, api, count):
               [state for state in states if state[0] != 200][:3])
 
 
+def part_ended(stack, api, count):
+    """Nobody leaves and nothing is judged: each waits to its ordinary end, and its program is judged afterwards."""
+    with without(stack, "execute"):
+        waiters = Waiters(int(api.url.rsplit(":", 1)[1]), api.key, count)
+        began = time.monotonic()
+        waiters.read(75)
+        note(f"{time.monotonic() - began:.1f} s after the last was sent: answers {waiters.counts()}")
+        check(f"each of {count} waits ended in 408", waiters.counts() == {408: count} and not waiters.broken, waiters.broken)
+        ids = {json.loads(text.split(b"\r\n\r\n", 1)[1])["id"] for text in waiters.text.values()}
+        check("each with an id of its own", len(ids) == count, len(ids))
+        waiters.close()
+    for finding in balance_findings(stack.drain(60 + count // 10), 60 + count // 10):
+        check(finding, False)
+    states = [api.result(ident)[:2] for ident in sorted(ids)]
+    check("afterwards each id has its verdict", all(status == 200 and body.get("verdict") == "AC" for status, body in states),
+          [state for state in states if state[1].get("verdict") != "AC"][:3])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", help="state directory of a running stack (default: a private one)")
@@ -362,6 +380,9 @@ def main():
         if "waiters" in parts:
             set_wait(stack, api, min(30, 12 + options.waiters // 500), options.waiters)
             part_waiters(stack, api, options.waiters)
+        if "ended" in parts:  # by hand: it takes as long as the wait and the judging of all
+            set_wait(stack, api, 30, options.waiters)
+            part_ended(stack, api, options.waiters)
         if "stopped" in parts:
             if "waiters" not in parts:
                 set_wait(stack, api, 30, options.waiters)
