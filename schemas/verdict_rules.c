@@ -12,6 +12,7 @@
 
 #define EXIT_SIGSYS (128 + SIGSYS)
 #define NS_PER_MS UINT64_C(1000000)
+#define OOM_SLACK_BYTES (UINT64_C(1) << 20)
 /* Actions that end the job: a missing report is then no missing evidence. */
 #define ACTIONS_THAT_KILL                                                                          \
     (ACTION_KILL_CPU | ACTION_KILL_WALL | ACTION_KILL_OUTPUT | ACTION_KILL_OOM |                   \
@@ -49,6 +50,15 @@ static const char *const integrity_names[] = {
 static bool oom_killed(const struct phase_evidence *phase)
 {
     return phase->oom_kills > 0 || (phase->actions & ACTION_KILL_OOM) != 0;
+}
+
+/* The kernel calls its OOM killer for requests of at most 32 KiB (PAGE_ALLOC_COSTLY_ORDER), so a
+ * group whose own limit was in the way has a peak that close to it. One that stayed clearly below
+ * was killed because the host, or a group above, was out of memory. No peak: not measured. */
+static bool oom_from_outside(const struct phase_evidence *phase)
+{
+    return oom_killed(phase) && phase->memory_peak_bytes > 0 &&
+           phase->memory_peak_bytes + OOM_SLACK_BYTES < phase->limits.memory_bytes;
 }
 
 static bool over(uint64_t used_ns, uint64_t limit_ms)
@@ -120,6 +130,8 @@ static bool decide_internal(const struct evidence *ev, const struct phase_eviden
         *cause = CAUSE_ie_missing_evidence;
     else if (leftover)
         *cause = CAUSE_ie_cleanup_failure;
+    else if (oom_from_outside(phase))
+        *cause = CAUSE_ie_host_memory;
     else
         return false;
     return true;

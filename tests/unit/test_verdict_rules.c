@@ -209,6 +209,15 @@ static void memory(void **state)
     ev = killed(SIGKILL); /* the judge was faster than the kernel */
     ev.run.actions = ACTION_KILL_OOM;
     expect(&ev, VERDICT_MLE, CAUSE_mle_kernel_oom);
+    ev.run.memory_peak_bytes = ev.run.limits.memory_bytes - 32768; /* the largest request refused */
+    expect(&ev, VERDICT_MLE, CAUSE_mle_kernel_oom);
+    ev.run.memory_peak_bytes = ev.run.limits.memory_bytes / 2; /* its own limit was not the cause */
+    expect(&ev, VERDICT_IE, CAUSE_ie_host_memory);
+    ev.run.actions = 0;
+    ev.run.oom_kills = 1;
+    expect(&ev, VERDICT_IE, CAUSE_ie_host_memory);
+    ev.run.memory_peak_bytes = 0; /* not measured: older kernels with v2 */
+    expect(&ev, VERDICT_MLE, CAUSE_mle_kernel_oom);
     /* before time, output and processes */
     ev.run.oom_kills = 1;
     ev.run.actions = ACTION_KILL_CPU | ACTION_KILL_WALL | ACTION_KILL_OUTPUT;
