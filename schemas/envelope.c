@@ -16,6 +16,15 @@ static const struct {
 #undef RECORD
 };
 
+static const struct {
+    const char *text;
+    bool subscribable;
+} events[WEBHOOK_EVENT_COUNT] = {
+#define WEBHOOK_EVENT(name, text, subscribable, ...) [WEBHOOK_EVENT_##name] = {text, subscribable},
+#include "schemas/webhook_events.def"
+#undef WEBHOOK_EVENT
+};
+
 #define ID_MS_END INT64_C(253402300800000) /* year 10000: its day has no ten-character text */
 #define VALUE_MAX 200
 
@@ -36,9 +45,39 @@ static bool of_submission(const struct envelope *env)
            env->type == RECORD_verdict || env->type == RECORD_progress;
 }
 
+/* One message to one endpoint, and what came of it. */
+static bool of_message(const struct envelope *env)
+{
+    return env->type == RECORD_webhook || env->type == RECORD_attempt;
+}
+
 static bool has_subject(const struct envelope *env)
 {
-    return of_submission(env) || env->type == RECORD_control;
+    return of_submission(env) || of_message(env) || env->type == RECORD_control ||
+           env->type == RECORD_endpoint;
+}
+
+const char *webhook_event_name(enum webhook_event event)
+{
+    CHECK((unsigned)event < WEBHOOK_EVENT_COUNT);
+    return events[event].text;
+}
+
+int webhook_event_find(struct span name, enum webhook_event *out)
+{
+    for (unsigned i = 0; i < WEBHOOK_EVENT_COUNT; i++) {
+        if (span_is(name, events[i].text)) {
+            *out = (enum webhook_event)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+bool webhook_event_subscribable(enum webhook_event event)
+{
+    CHECK((unsigned)event < WEBHOOK_EVENT_COUNT);
+    return events[event].subscribable;
 }
 
 /* ---- the fields: put returns false when the record does not carry the field ---- */
@@ -109,7 +148,7 @@ static bool get_project(struct span value, struct envelope *env)
 static bool put_key(const struct envelope *env, struct text *out)
 {
     snprintf(out->data, sizeof out->data, "%u-%016" PRIx64, env->retention_class, env->key_number);
-    return of_submission(env);
+    return of_submission(env) || (env->type == RECORD_webhook && env->retention_class > 0);
 }
 
 static bool get_key(struct span value, struct envelope *env)
@@ -185,6 +224,54 @@ static bool put_lane(const struct envelope *env, struct text *out)
 static bool get_lane(struct span value, struct envelope *env)
 {
     env->lane = span_is(value, "batch") ? LANE_BATCH : LANE_INTERACTIVE;
+    return true;
+}
+
+static bool put_endpoint(const struct envelope *env, struct text *out)
+{
+    uuid_format(&env->endpoint, out->data);
+    return of_message(env);
+}
+
+static bool get_endpoint(struct span value, struct envelope *env)
+{
+    return uuid_parse(value, &env->endpoint) == 0;
+}
+
+static bool put_event(const struct envelope *env, struct text *out)
+{
+    snprintf(out->data, sizeof out->data, "%s", webhook_event_name(env->event));
+    return of_message(env);
+}
+
+static bool get_event(struct span value, struct envelope *env)
+{
+    return webhook_event_find(value, &env->event) == 0;
+}
+
+static bool put_message(const struct envelope *env, struct text *out)
+{
+    uuid_format(&env->message, out->data);
+    return of_message(env);
+}
+
+static bool get_message(struct span value, struct envelope *env)
+{
+    return uuid_parse(value, &env->message) == 0;
+}
+
+static bool put_generation(const struct envelope *env, struct text *out)
+{
+    snprintf(out->data, sizeof out->data, "%" PRIu32, env->generation);
+    return env->generation > 0;
+}
+
+static bool get_generation(struct span value, struct envelope *env)
+{
+    uint64_t number;
+    if (span_u64(value, &number) || number == 0 || number > UINT32_MAX)
+        return false;
+    env->generation = (uint32_t)number;
     return true;
 }
 
@@ -344,6 +431,10 @@ static const struct field {
     {"language", put_language, get_language, "a canonical language name"},
     {"profile", put_profile, get_profile, "judge or agent"},
     {"lane", put_lane, get_lane, "interactive or batch"},
+    {"endpoint", put_endpoint, get_endpoint, "a UUID in lower case"},
+    {"event", put_event, get_event, "a name of webhook_events.def"},
+    {"message", put_message, get_message, "a UUID in lower case"},
+    {"generation", put_generation, get_generation, "a number above 0"},
     {"attempt", put_attempt, get_attempt, "a number above 0"},
     {"not-before", put_not_before, get_not_before, "Unix milliseconds above 0"},
     {"origin", put_origin, get_origin, "1 to 15 of A-Z a-z 0-9 . _ -"},
@@ -491,5 +582,9 @@ int32_t envelope_partition(const struct envelope *env, enum topic topic)
         return partition_of_key(env->key_hash, partitions);
     if (topic == TOPIC_control || topic == TOPIC_audit)
         return partition_of_id(&env->project, partitions);
+    if (topic == TOPIC_endpoints)
+        return partition_of_endpoint(&env->id, partitions);
+    if (of_message(env))
+        return partition_of_endpoint(&env->endpoint, partitions);
     return partition_of_id(&env->id, partitions);
 }

@@ -2,7 +2,8 @@
  *
  * One header per field, text values (table in schemas/README.md): type "submission/1", id, day,
  * project, key (data-key id "30-4f3a..."), key-hash, fingerprint, language, lane, attempt,
- * not-before, origin, policy, traceparent, times, digest, signature. Absent optional fields have no
+ * not-before, origin, policy, traceparent, times, digest, signature; webhooks, their attempts and
+ * endpoints have endpoint, event, message and generation as well. Absent optional fields have no
  * header. The digest is SHA-256 of the value; the signature is HMAC-SHA-256 over all other headers
  * in table order. Unknown headers are ignored; a repeated or malformed one makes the record
  * unreadable (ERR_CORRUPT). */
@@ -21,6 +22,14 @@ enum record_type { /* names in schemas/records.def */
                    RECORD_COUNT
 };
 
+/* What a webhook tells of: names in schemas/webhook_events.def. */
+enum webhook_event {
+#define WEBHOOK_EVENT(name, ...) WEBHOOK_EVENT_##name,
+#include "schemas/webhook_events.def"
+#undef WEBHOOK_EVENT
+    WEBHOOK_EVENT_COUNT
+};
+
 enum lane { LANE_INTERACTIVE, LANE_BATCH };
 
 /* Times of the submission's way so far: Unix nanoseconds, 0 = not yet. */
@@ -34,16 +43,21 @@ struct envelope {
     uint16_t version;
     struct uuid id; /* submission id; its day is the submission's day */
     struct uuid project;
-    uint16_t retention_class; /* days; with key_number: the data key's id */
+    uint16_t retention_class; /* days; with key_number: the data key's id. A webhook of class 0 has
+                                 none: it is sealed under its endpoint's key */
     uint64_t key_number;
     bool keyed; /* an Idempotency-Key was given: the next two count */
     uint8_t key_hash[32], fingerprint[32];
     enum language language;
     enum profile profile;
     enum lane lane;
+    struct uuid endpoint;     /* of a webhook and its attempt; an endpoint is its record's id */
+    enum webhook_event event; /* of a webhook and its attempt */
+    struct uuid message;      /* of a webhook and its attempt: the webhook-id */
+    uint32_t generation;      /* times it was asked for again; of an endpoint: its version */
     uint32_t attempt;
     int64_t not_before_ms;
-    char origin[16];                    /* "api", "cli", "admit", "execute", "compact" */
+    char origin[16];                    /* "api", "cli", "admit", "relay", ... */
     char policy[16];                    /* privacy policy version in force */
     char traceparent[TRACEPARENT_TEXT]; /* "" = none; W3C Trace Context, version 00 */
     struct stage_times times;
@@ -57,7 +71,7 @@ struct header {
     const char *name;
     struct span value;
 };
-#define ENVELOPE_HEADERS_MAX 24
+#define ENVELOPE_HEADERS_MAX 32
 
 /* Renders into headers[] with values in arena; returns the count, 0 when the arena is full. A
  * record of type probe carries its type alone; language, profile, lane, key and times belong to the
@@ -72,10 +86,14 @@ int envelope_decode(const struct header *headers, size_t count, struct envelope 
 /* What the signature covers: every header but the signature itself, as "name=value\n" in table
  * order. Set signer before. */
 int envelope_signed_text(const struct envelope *env, struct buf *out, struct err *err) MUST_CHECK;
-/* AAD of a value: binds content type (submission or verdict), id, project, day. A job carries the
- * submission's value unchanged, so its content type is submission. */
+/* AAD of a value: binds content type (submission, verdict or webhook), id, project, day. A job
+ * carries the submission's value unchanged, so its content type is submission. */
 void envelope_aad(const struct envelope *env, enum record_type content, struct buf *out);
 const char *record_name(enum record_type type);
 bool traceparent_valid(struct span text); /* W3C Trace Context, version 00, ids not all zero */
-/* Where this record goes in `topic`, by the rules of topics.h. */
+const char *webhook_event_name(enum webhook_event event); /* "submission.completed" */
+bool webhook_event_subscribable(enum webhook_event event);
+int webhook_event_find(struct span name, enum webhook_event *out) MUST_CHECK;
+/* Where this record goes in `topic`, by the rules of topics.h. Not for webhooks.retry.*, whose
+ * partition is the step of the delay, chosen by deliver. */
 int32_t envelope_partition(const struct envelope *env, enum topic topic);

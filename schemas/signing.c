@@ -16,6 +16,16 @@ static const struct writers {
     {TOPIC_jobs_batch, RECORD_job, {"admit"}},
     {TOPIC_verdicts, RECORD_verdict, {"admit", "execute"}},
     {TOPIC_control, RECORD_control, {"gateway", "admin"}},
+    {TOPIC_endpoints, RECORD_endpoint, {"relay"}},
+    {TOPIC_webhooks, RECORD_webhook, {"relay"}},
+    {TOPIC_webhooks_retry_5s, RECORD_webhook, {"deliver"}},
+    {TOPIC_webhooks_retry_1m, RECORD_webhook, {"deliver"}},
+    {TOPIC_webhooks_retry_10m, RECORD_webhook, {"deliver"}},
+    {TOPIC_webhooks_retry_1h, RECORD_webhook, {"deliver"}},
+    {TOPIC_webhooks_retry_6h, RECORD_webhook, {"deliver"}},
+    {TOPIC_webhooks_retry_24h, RECORD_webhook, {"deliver"}},
+    {TOPIC_webhooks_dead, RECORD_webhook, {"deliver"}},
+    {TOPIC_attempts, RECORD_attempt, {"deliver"}},
 };
 
 static bool may_write(enum topic topic, const struct envelope *env)

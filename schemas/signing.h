@@ -20,8 +20,8 @@ struct signing {
 void signing_init(struct signing *signing, const uint8_t secret[KEY_BYTES]);
 void signing_done(struct signing *signing); /* wipes the secret; a zeroed one is fine too */
 
-/* Sets digest (of value), signer and signature. signer: "gateway", "admit", "execute", "admin".
- * Whatever is changed in env afterwards breaks the signature. */
+/* Sets digest (of value), signer and signature. signer: "gateway", "admit", "execute", "admin",
+ * "relay", "deliver". Whatever is changed in env afterwards breaks the signature. */
 int signing_sign(struct signing *signing, const char *signer, struct span value,
                  struct envelope *env, struct err *err) MUST_CHECK;
 /* NULL: this record of `topic` is to be believed; else why not (a literal, for `dead` and the log).

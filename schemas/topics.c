@@ -2,6 +2,7 @@
  * these; a client library's own partitioner is never used (delivery.md rule 4). */
 #include "schemas/topics.h"
 #include "lib/base/strict.h"
+#include "lib/crypto/crypto.h"
 
 #define HOURS(n) ((n)*INT64_C(3600000))
 #define DAYS(n) HOURS((n)*24)
@@ -53,4 +54,11 @@ int32_t partition_of_key(const uint8_t key_hash[32], int32_t partitions)
     for (int i = 0; i < 8; i++)
         value = value << 8 | key_hash[i];
     return (int32_t)(value % (uint64_t)partitions);
+}
+
+int32_t partition_of_endpoint(const struct uuid *endpoint, int32_t partitions)
+{
+    uint8_t hash[SHA256_BYTES];
+    sha256(span_of(endpoint->bytes, sizeof endpoint->bytes), hash);
+    return partition_of_key(hash, partitions);
 }

@@ -13,6 +13,7 @@ enum topic {
 #define GROUP_ADMIT "rustbox.admit"
 #define GROUP_EXECUTE "rustbox.execute"
 #define GROUP_PERSIST "rustbox.persist"
+#define GROUP_DELIVER "rustbox.deliver"
 
 #define RECORD_BYTES_MAX (4 * 1024 * 1024)
 #define RETENTION_CLASS_DEFAULT 30 /* days; classes are 7, 30, 90, 365 */
@@ -33,3 +34,6 @@ int topic_find(struct span name, enum topic *out) __attribute__((warn_unused_res
 int32_t partition_of_id(const struct uuid *id, int32_t partitions);
 /* For keyed records in `submissions`: first 8 bytes (big endian) of the key hash mod partitions. */
 int32_t partition_of_key(const uint8_t key_hash[32], int32_t partitions);
+/* Webhooks, their attempts, endpoints: first 8 bytes (big endian) of SHA-256(the id's 16 bytes) mod
+ * partitions, so that endpoints made together spread. */
+int32_t partition_of_endpoint(const struct uuid *endpoint, int32_t partitions);

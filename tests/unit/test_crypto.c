@@ -159,12 +159,45 @@ static void comparing_and_wiping(void **state)
     assert_null(buf.data);
 }
 
+/* RFC 8032 part 7.1, tests 1 and 2. */
+static void ed25519_vectors(void **state)
+{
+    static const struct {
+        const char *seed, *public, *message, *signature;
+        size_t len;
+    } vectors[] = {
+        {"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701"
+         "c"
+         "f9b46bd25bf5f0595bbe24655141438e7a100b",
+         0},
+        {"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+         "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "\x72",
+         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d"
+         "0"
+         "f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+         1},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(vectors); i++) {
+        uint8_t seed[ED25519_SEED_BYTES], public[ED25519_PUBLIC_BYTES];
+        uint8_t signature[ED25519_SIGNATURE_BYTES];
+        assert_int_equal(hex_decode(span_text(vectors[i].seed), seed, sizeof seed), 0);
+        ed25519_public(seed, public);
+        assert_hex(public, sizeof public, vectors[i].public);
+        ed25519_sign(seed, span_of(vectors[i].message, vectors[i].len), signature);
+        assert_hex(signature, sizeof signature, vectors[i].signature);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gcm_vector),     cmocka_unit_test(aead_refuses_what_was_changed),
-        cmocka_unit_test(sha256_vectors), cmocka_unit_test(hmac_vectors),
-        cmocka_unit_test(tree_vectors),   cmocka_unit_test(comparing_and_wiping),
+        cmocka_unit_test(gcm_vector),      cmocka_unit_test(aead_refuses_what_was_changed),
+        cmocka_unit_test(sha256_vectors),  cmocka_unit_test(hmac_vectors),
+        cmocka_unit_test(tree_vectors),    cmocka_unit_test(comparing_and_wiping),
+        cmocka_unit_test(ed25519_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
