@@ -28,4 +28,5 @@ GRANT rustbox_owner TO rustbox_admin; -- migrations; admin's own rights are narr
 -- A process that is stopped in the middle of a transaction must not block the others for ever.
 ALTER ROLE rustbox_admit SET idle_in_transaction_session_timeout = '15s';
 ALTER ROLE rustbox_persist SET idle_in_transaction_session_timeout = '15s';
+ALTER ROLE rustbox_relay SET idle_in_transaction_session_timeout = '60s'; -- it awaits the broker meanwhile
 ALTER ROLE rustbox_gateway SET idle_in_transaction_session_timeout = '15s';

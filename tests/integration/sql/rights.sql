@@ -42,7 +42,29 @@ INSERT INTO rights (role, wants, statement) VALUES
   SELECT gen_random_uuid(), gen_random_uuid(), sha256('x'), 'live', '', '', now()$$),
 ('gateway', '42501', $$UPDATE consumer_offsets SET next_offset = 0$$),
 ('gateway', 'ok', $$SELECT * FROM consumer_offsets$$),
-('gateway', '42501', $$SELECT * FROM outbox$$),
+-- webhooks: the tenant's endpoints and messages
+('gateway', '1', $$SELECT * FROM outbox$$),
+('gateway', '1', $$SELECT * FROM webhook_endpoints$$),
+('gateway', '1', $$SELECT * FROM webhook_attempts$$),
+('gateway', '1', $$UPDATE webhook_endpoints SET version = version + 1$$),
+('gateway', '1', $$UPDATE outbox SET generation = generation + 1, published_at = NULL$$),
+('gateway', '42501', $$UPDATE webhook_endpoints SET published_version = 9$$),
+('gateway', '42501', $$UPDATE webhook_endpoints SET project_id = gen_random_uuid()$$),
+('gateway', '42501', $$DELETE FROM webhook_endpoints$$),
+('gateway', 'ok', $$INSERT INTO webhook_endpoints (id, project_id, kind, events, sealed, created_at)
+  VALUES (gen_random_uuid(), current_setting('rustbox.project')::uuid, 'project', '{}', 'x', now())$$),
+('gateway', '42501', $$INSERT INTO webhook_endpoints (id, project_id, kind, events, sealed, created_at)
+  VALUES (gen_random_uuid(), '00000000-0000-7000-8000-00000000000b', 'project', '{}', 'x', now())$$),
+('gateway', 'ok', $$INSERT INTO outbox (submission_id, event, endpoint_id, project_id, data)
+  VALUES (gen_random_uuid(), 'webhook.test', gen_random_uuid(), current_setting('rustbox.project')::uuid, '{}')$$),
+('gateway', '42501', $$INSERT INTO outbox (submission_id, event, endpoint_id, project_id, data)
+  VALUES (gen_random_uuid(), 'submission.completed', gen_random_uuid(), current_setting('rustbox.project')::uuid, '{}')$$),
+('gateway', '42501', $$INSERT INTO outbox (submission_id, event, endpoint_id, project_id, data)
+  VALUES (gen_random_uuid(), 'webhook.test', gen_random_uuid(), '00000000-0000-7000-8000-00000000000b', '{}')$$),
+('gateway', '42501', $$UPDATE outbox SET message_id = gen_random_uuid()$$),
+('gateway', '42501', $$DELETE FROM outbox$$),
+('gateway', '42501', $$UPDATE webhook_attempts SET status = 200$$),
+('gateway', '42501', $$INSERT INTO webhook_attempts SELECT * FROM webhook_attempts$$),
 -- admit
 ('admit', 'ok', $$SELECT id, plan, deleted_at FROM projects$$),
 ('admit', '42501', $$SELECT name FROM projects$$),
@@ -64,7 +86,13 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('admit', '42501', $$UPDATE consumer_offsets SET topic = 'verdicts'$$),
 ('admit', '42501', $$INSERT INTO consumer_offsets VALUES ('submissions', 99, 0)$$),
 ('admit', '42501', $$DELETE FROM consumer_offsets$$),
-('admit', 'ok', $$INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000001', 'e', '00000000-0000-0000-0000-000000000002', 30, '2026-11-23', '00000000-0000-0000-0000-000000000001')$$),
+('admit', 'ok', $$INSERT INTO outbox (submission_id, event, endpoint_id, class, day, evidence_id, project_id)
+  VALUES (gen_random_uuid(), 'e', gen_random_uuid(), 30, '2026-11-23', gen_random_uuid(), gen_random_uuid())$$),
+('admit', 'ok', $$INSERT INTO webhook_endpoints (id, project_id, kind, submission_id, events, sealed, created_at)
+  VALUES (gen_random_uuid(), '00000000-0000-7000-8000-00000000000a', 'submission', gen_random_uuid(), '{}', 'x', now())$$),
+('admit', '42501', $$INSERT INTO webhook_endpoints (id, project_id, kind, events, sealed, created_at)
+  VALUES (gen_random_uuid(), '00000000-0000-7000-8000-00000000000a', 'project', '{}', 'x', now())$$),
+('admit', '42501', $$UPDATE webhook_endpoints SET disabled_at = now()$$),
 ('admit', '42501', $$UPDATE outbox SET published_at = now()$$),
 ('admit', '42501', $$DELETE FROM outbox$$),
 -- persist
@@ -84,10 +112,28 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('persist', '0', $$UPDATE consumer_offsets SET next_offset = 1 WHERE topic = 'submissions'$$),
 ('persist', 'ok', $$UPDATE consumer_offsets SET next_offset = 1 WHERE topic = 'verdicts'$$),
 ('persist', '42501', $$SELECT evidence_id FROM outbox$$),
+('persist', 'ok', $$UPDATE consumer_offsets SET next_offset = 1 WHERE topic = 'attempts'$$),
+('persist', '2', $$UPDATE outbox SET state = 'delivered', attempts = 1 WHERE generation = 0$$),
+('persist', '42501', $$UPDATE outbox SET published_at = NULL$$),
+('persist', '42501', $$UPDATE outbox SET generation = 1$$),
+('persist', '2', $$UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = 'x', version = version + 1$$),
+('persist', '42501', $$UPDATE webhook_endpoints SET events = '{}'$$),
+('persist', '42501', $$INSERT INTO webhook_endpoints SELECT * FROM webhook_endpoints$$),
+('persist', 'ok', $$INSERT INTO webhook_attempts (message_id, generation, attempt, project_id, endpoint_id, at, error, latency_us, outcome)
+  VALUES (gen_random_uuid(), 0, 0, gen_random_uuid(), gen_random_uuid(), now(), 'none', 1, 'delivered')$$),
+('persist', '42501', $$UPDATE webhook_attempts SET status = 200$$),
+('persist', '42501', $$SELECT address FROM webhook_attempts$$),
 -- relay
 ('relay', 'ok', $$SELECT * FROM outbox WHERE published_at IS NULL FOR UPDATE SKIP LOCKED$$),
 ('relay', '42501', $$INSERT INTO outbox SELECT * FROM outbox$$),
-('relay', '42501', $$SELECT id FROM submissions$$),
+('relay', '2', $$SELECT id, key_number FROM submissions$$),
+('relay', '42501', $$SELECT key_hash FROM submissions$$),
+('relay', '42501', $$UPDATE submissions SET closed = true$$),
+('relay', '2', $$UPDATE webhook_endpoints SET published_version = version$$),
+('relay', '42501', $$UPDATE webhook_endpoints SET sealed = 'x'$$),
+('relay', '42501', $$UPDATE outbox SET generation = 1$$),
+('relay', '42501', $$SELECT * FROM webhook_attempts$$),
+('relay', '42501', $$UPDATE consumer_offsets SET next_offset = 1$$),
 ('relay', '42501', $$UPDATE evidence SET verdict = 'AC'$$),
 ('relay', '42501', $$SELECT amount FROM usage$$),
 -- compact: erases, never writes a verdict
@@ -98,6 +144,9 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('compact', '42501', $$INSERT INTO evidence SELECT class, day, gen_random_uuid(), project_id, state, verdict, cause, language, profile, exit_code, signal, cpu_ns, wall_ns, memory_peak_bytes, stdout_bytes, stderr_bytes, created_at, started_at, completed_at, key_number, sealed FROM evidence$$),
 ('compact', '42501', $$UPDATE consumer_offsets SET next_offset = 1$$),
 ('compact', '42501', $$SELECT id FROM api_keys$$),
+('compact', '42501', $$SELECT sealed FROM webhook_endpoints$$),
+('balance', '42501', $$SELECT id FROM webhook_endpoints$$),
+('admit', '42501', $$SELECT address FROM webhook_attempts$$),
 -- balance: ids and states
 ('balance', '2', $$SELECT id, decision, owner_id FROM submissions$$),
 ('balance', '2', $$SELECT id, state, verdict FROM evidence$$),
@@ -120,6 +169,9 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('owner', '0', $$SELECT * FROM submissions$$),
 ('owner', '0', $$SELECT * FROM evidence$$),
 ('owner', '0', $$SELECT * FROM api_keys$$),
+('owner', '0', $$SELECT * FROM webhook_endpoints$$),
+('owner', '0', $$SELECT * FROM outbox$$),
+('owner', '0', $$SELECT * FROM webhook_attempts$$),
 ('keys', '42501', $$SELECT id FROM submissions$$),
 ('keys', '42501', $$SELECT name FROM projects$$),
 ('keys', '42501', $$UPDATE api_keys SET revoked_at = now()$$);

@@ -58,9 +58,14 @@ run -c "
 INSERT INTO rustbox.projects VALUES ('$a', 'a', 'trial', 30, 'standard', now()), ('$b', 'b', 'trial', 30, 'standard', now());
 INSERT INTO rustbox.api_keys VALUES ('$a', '$a', sha256('a'), 'live', '', 'aaaa', now()), ('$b', '$b', sha256('b'), 'live', '', 'bbbb', now());
 INSERT INTO rustbox.usage VALUES ('$a', '2026-11-23', 'requests', 1), ('$b', '2026-11-23', 'requests', 1), ('$b', '2026-11-23', 'cpu_ns', 1);
-INSERT INTO rustbox.outbox VALUES ('$a', 'e', '$a', 30, '2026-11-23', '$a');
+INSERT INTO rustbox.webhook_endpoints (id, project_id, kind, events, sealed, created_at)
+    VALUES ('$a', '$a', 'project', '{}', 'x', now()), ('$b', '$b', 'project', '{}', 'x', now());
+INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, class, day, evidence_id, project_id)
+    VALUES ('$a', 'e', '$a', 30, '2026-11-23', '$a', '$a'), ('$b', 'e', '$b', 30, '2026-11-23', '$b', '$b');
+INSERT INTO rustbox.webhook_attempts (message_id, generation, attempt, project_id, endpoint_id, at, error, latency_us, outcome)
+    VALUES ('$a', 0, 0, '$a', '$a', now(), 'none', 1, 'delivered'), ('$b', 0, 0, '$b', '$b', now(), 'none', 1, 'delivered');
 $(insert 30 2026-11-23 $a $a); $(insert 30 2026-11-23 $b $b); $(evidence 30 2026-11-23 $a $a); $(evidence 30 2026-11-23 $b $b)"
-run -U rustbox_admin -c "INSERT INTO rustbox.consumer_offsets VALUES ('submissions', 0, 0), ('verdicts', 0, 0)"
+run -U rustbox_admin -c "INSERT INTO rustbox.consumer_offsets VALUES ('submissions', 0, 0), ('verdicts', 0, 0), ('attempts', 0, 0)"
 wrong=$(run -c 'SET search_path = public, rustbox' -f "$here/rights.sql" -c "SET rustbox.project = '$a'" -c "
     WITH tried AS (SELECT *, try(role, statement) AS got FROM rights ORDER BY line)
     SELECT 'rustbox_' || role || ' wanted ' || wants || ' got ' || got || ': ' || statement FROM tried
@@ -76,8 +81,8 @@ mine="SELECT id FROM rustbox.submissions"
 wants 42704 'no tenant set: an error' -U rustbox_gateway -c "$mine"
 wants 22P02 'no tenant after a transaction that had one: an error' -U rustbox_gateway \
     -c "BEGIN; SET LOCAL rustbox.project = '$a'; $mine; COMMIT; $mine"
-for table in evidence usage projects api_keys; do
-    column=id; [ $table = usage ] && column=project_id
+for table in evidence usage projects api_keys webhook_endpoints outbox webhook_attempts; do
+    case $table in usage | outbox | webhook_attempts) column=project_id ;; *) column=id ;; esac
     wants 42704 "no tenant set, $table" -U rustbox_gateway -c "SELECT $column FROM rustbox.$table"
     got=$(run -U rustbox_gateway -c "SET rustbox.project = '$a'" -c "SELECT DISTINCT $column FROM rustbox.$table")
     [ "$got" = $a ] || fail "tenant a sees in $table: $got"
@@ -89,5 +94,6 @@ got=$(run -U rustbox_gateway -c "SET rustbox.project = '$a'" -c "EXPLAIN $mine W
 
 # ---- again: roles are idempotent
 run -f "$here/../../../schemas/sql/roles.sql" >/dev/null || fail 'roles.sql a second time'
-wants 1 'version' -U rustbox_balance -c "SELECT version FROM rustbox.migrations"
+files=$(ls "$here"/../../../schemas/sql/[0-9]*.sql | wc -l)
+wants "$files" 'version' -U rustbox_balance -c "SELECT max(version) FROM rustbox.migrations"
 [ $failures = 0 ] && echo "sql spine: all as it should be" || exit 1
