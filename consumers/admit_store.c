@@ -14,10 +14,10 @@
 #include <stdlib.h>
 
 static const struct db_statement projects = {
-    "admit_projects",
-    "SELECT id, plan, deleted_at IS NOT NULL, EXISTS (SELECT FROM "
-    "rustbox.webhook_endpoints w WHERE w.project_id = p.id AND w.disabled_at IS NULL) "
-    "FROM rustbox.projects p WHERE id = ANY($1)"};
+    "admit_projects", "SELECT id, plan, deleted_at IS NOT NULL, EXISTS (SELECT FROM "
+                      "rustbox.webhook_endpoints w WHERE w.project_id = p.id AND w.disabled_at IS "
+                      "NULL AND w.deleted_at IS NULL) "
+                      "FROM rustbox.projects p WHERE id = ANY($1)"};
 static const struct db_statement usage = {
     "admit_usage", "SELECT project_id, day, kind, amount FROM rustbox.usage WHERE "
                    "project_id = ANY($1) AND day BETWEEN $2 AND $3 "
@@ -44,12 +44,14 @@ static const struct db_statement count_up = {
 /* The owner's verdict is there already: persist has listed the aliases without this one. */
 static const struct db_statement alias_event = {
     "admit_alias_event",
-    "INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, class, day, evidence_id) "
-    "SELECT $1, v.event, w.id, v.class, v.day, v.id FROM (SELECT class, day, id, project_id, CASE "
+    "INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, class, day, evidence_id, "
+    "project_id) SELECT $1, v.event, w.id, v.class, v.day, v.id, v.project_id FROM (SELECT class, "
+    "day, id, project_id, CASE "
     "verdict WHEN 'IE' THEN 'submission.failed' ELSE 'submission.completed' END AS event FROM "
     "rustbox.evidence WHERE day = $2 AND id = $3 AND state = 'stored') v "
     "JOIN rustbox.webhook_endpoints w ON w.project_id = v.project_id AND w.disabled_at IS NULL "
-    "AND v.event = ANY(w.events) ON CONFLICT DO NOTHING"};
+    "AND w.deleted_at IS NULL AND v.event = ANY(w.events) AND (w.kind = 'project' OR "
+    "w.submission_id = $1) ON CONFLICT DO NOTHING"};
 
 bool admit_has_row(const struct admit_item *item)
 {

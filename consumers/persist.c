@@ -1,6 +1,6 @@
 /* persist: topic verdicts -> evidence, exactly once; charges the CPU used; writes webhook events to
- * the outbox. Its effects are complete in its transaction, offsets included (delivery.md rules 3,
- * 8, 11, 14, 16-18, 28).
+ * the outbox; topic attempts -> what became of them (persist_attempts.h). Its effects are complete
+ * in its transaction, offsets included (delivery.md rules 3, 8, 11, 14, 16-18, 28).
  *
  * Only a verdict signed by admit or execute counts, and only with the value that was signed; any
  * other goes to `dead` before it is opened, so that nobody else closes an id or stalls a partition.
@@ -9,6 +9,7 @@
  * that can no longer be opened: both close the id and occupy the primary key.
  * Never stores or logs plaintext: the value is opened for its summary and its keyed hash alone. */
 #include "consumers/days.h"
+#include "consumers/persist_attempts.h"
 #include "consumers/persist_store.h"
 #include "consumers/stage_util.h"
 #include "consumers/stages.h"
@@ -74,7 +75,10 @@ static int persist_open(const struct stage_env *env, void **self, struct err *er
 static int persist_load_offsets(void *self, struct mark *marks, size_t count, struct err *err)
 {
     struct persist *p = self;
-    return stage_load_offsets(p->db, TOPIC_verdicts, marks, count, err);
+    return stage_load_offsets(p->db, TOPIC_verdicts, marks, count, err) ||
+                   stage_load_offsets(p->db, TOPIC_attempts, marks, count, err)
+               ? -1
+               : 0;
 }
 
 /* Summary and keyed hash of the plaintext, which is wiped at once. */
@@ -146,23 +150,13 @@ static int mark_expired(struct persist *p, struct verdict_item *items, size_t co
     return 0;
 }
 
-/* The offset does not pass a record whose dead letter the broker has not acknowledged: such a batch
- * is stored without it, which a repetition does not double. */
-static size_t marks_now(const struct verdict_item *items, const struct batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        if (items[i].finding == PERSIST_DEAD)
-            return 0;
-    return batch->store_count;
-}
-
 static int store(struct persist *p, struct verdict_item *items, size_t count,
-                 const struct batch *batch, struct err *err)
+                 const struct mark *marks, size_t mark_count, struct err *err)
 {
     for (int attempt = 1;; attempt++) {
         if (mark_expired(p, items, count, err))
             return -1;
-        if (persist_store(p->db, items, count, batch->store, marks_now(items, batch), err) == 0)
+        if (persist_store(p->db, items, count, marks, mark_count, err) == 0)
             return 0;
         if ((err->code != ERR_EXPIRED && err->code != ERR_BUSY) || attempt == ATTEMPTS)
             return err->code == ERR_EXPIRED
@@ -197,25 +191,81 @@ static int report(const struct verdict_item *items, size_t count, struct outbox 
     return 0;
 }
 
+/* One batch, by topic. */
+struct parts {
+    struct verdict_item *verdicts;
+    struct attempt_item *attempts;
+    size_t verdict_count, attempt_count;
+    bool dead; /* some record goes to `dead` */
+};
+
+static int judge_all(struct persist *p, const struct batch *batch, struct parts *parts,
+                     struct err *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct record *rec = &batch->records[i];
+        if (strcmp(rec->topic, topic_spec(TOPIC_attempts)->name) == 0) {
+            struct attempt_item *item = &parts->attempts[parts->attempt_count++];
+            attempt_judge(&p->signing, rec, item);
+            parts->dead |= item->why != NULL;
+            continue;
+        }
+        struct verdict_item *item = &parts->verdicts[parts->verdict_count++];
+        if (judge(p, rec, item, err))
+            return -1;
+        parts->dead |= item->finding == PERSIST_DEAD;
+    }
+    return 0;
+}
+
+static bool marks_of(const struct mark *marks, size_t count, enum topic topic)
+{
+    for (size_t i = 0; i < count; i++)
+        if (marks[i].topic == topic)
+            return true;
+    return false;
+}
+
+/* The offset does not pass a record whose dead letter the broker has not acknowledged: such a batch
+ * is stored without it, which a repetition does not double. */
+static int store_all(struct persist *p, struct parts *parts, const struct batch *batch,
+                     struct err *err)
+{
+    size_t marks = parts->dead ? 0 : batch->store_count;
+    if ((parts->verdict_count > 0 || marks_of(batch->store, marks, TOPIC_verdicts)) &&
+        store(p, parts->verdicts, parts->verdict_count, batch->store, marks, err))
+        return -1;
+    if (parts->attempt_count > 0 || marks_of(batch->store, marks, TOPIC_attempts))
+        return attempts_store(p->db, parts->attempts, parts->attempt_count, batch->store, marks,
+                              err);
+    return 0;
+}
+
 static int persist_handle(void *self, const struct batch *batch, struct outbox *out,
                           struct err *err)
 {
     struct persist *p = self;
-    struct verdict_item *items = calloc(batch->count + 1, sizeof *items);
-    if (!items)
-        return err_set(err, ERR_NO_MEMORY, "persist: no memory for a batch of %zu", batch->count);
-    int rc = days_upkeep(&p->days, p->db, p->env->clock, err);
-    for (size_t i = 0; !rc && i < batch->count; i++)
-        rc = judge(p, &batch->records[i], &items[i], err);
+    struct parts parts = {.verdicts = calloc(batch->count + 1, sizeof *parts.verdicts),
+                          .attempts = calloc(batch->count + 1, sizeof *parts.attempts)};
+    int rc = 0;
+    if (!parts.verdicts || !parts.attempts)
+        rc = err_set(err, ERR_NO_MEMORY, "persist: no memory for a batch of %zu", batch->count);
     if (!rc)
-        rc = store(p, items, batch->count, batch, err);
+        rc = days_upkeep(&p->days, p->db, p->env->clock, err);
     if (!rc)
-        rc = report(items, batch->count, out, err);
-    free(items);
+        rc = judge_all(p, batch, &parts, err);
+    if (!rc)
+        rc = store_all(p, &parts, batch, err);
+    if (!rc)
+        rc = report(parts.verdicts, parts.verdict_count, out, err);
+    if (!rc)
+        rc = attempts_report(parts.attempts, parts.attempt_count, out, err);
+    free(parts.verdicts);
+    free(parts.attempts);
     return rc;
 }
 
-static const enum topic inputs[] = {TOPIC_verdicts};
+static const enum topic inputs[] = {TOPIC_verdicts, TOPIC_attempts};
 static const enum topic outputs[] = {TOPIC_dead};
 
 const struct stage persist_stage = {
@@ -225,7 +275,7 @@ const struct stage persist_stage = {
     .offsets = OFFSETS_DATABASE,
     .marks_with_batch = true,
     .inputs = inputs,
-    .input_count = 1,
+    .input_count = 2,
     .outputs = outputs,
     .output_count = 1,
     .linger_ms = 0,

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 
 static const struct db_statement endpoints = {
-    "persist_endpoints", "SELECT DISTINCT project_id FROM rustbox.webhook_endpoints "
-                         "WHERE project_id = ANY($1) AND disabled_at IS NULL"};
+    "persist_endpoints", "SELECT p FROM unnest($1::uuid[]) p WHERE EXISTS (SELECT FROM "
+                         "rustbox.webhook_endpoints w WHERE w.project_id = p AND "
+                         "w.disabled_at IS NULL AND w.deleted_at IS NULL)"};
 static const struct db_statement insert_stored = {
     "persist_insert",
     "INSERT INTO rustbox.evidence (class, day, id, project_id, state, verdict, cause, language, "
@@ -29,15 +30,20 @@ static const struct db_statement insert_erased = {
 static const struct db_statement close_rows = {
     "persist_close", "UPDATE rustbox.submissions SET closed = true "
                      "WHERE class = $1 AND day = $2 AND id = ANY($3) AND NOT closed"};
-/* For the id and, if it owns a key, its aliases: listed after the lock, so none is missed. */
+/* For the id and, if it owns a key, its aliases: listed after the lock, so none is missed. Told are
+ * the project's endpoints that ask for it, and the one that came with the submission. */
 static const struct db_statement add_events = {
     "persist_events",
-    "INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, class, day, evidence_id) "
-    "SELECT s.id, $4, w.id, $1, $2, $3 FROM (SELECT $3::uuid AS id UNION ALL "
+    "INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, class, day, evidence_id, "
+    "project_id) WITH s AS (SELECT $3::uuid AS id UNION ALL "
     "SELECT a.id FROM rustbox.submissions a WHERE a.owner_id = $3 AND a.decision = 'alias' "
-    "AND a.day BETWEEN $2::date - 1 AND $2::date + 1) s "
-    "JOIN rustbox.webhook_endpoints w ON w.project_id = $5 AND w.disabled_at IS NULL "
-    "AND $4 = ANY(w.events) ON CONFLICT DO NOTHING"};
+    "AND a.day BETWEEN $2::date - 1 AND $2::date + 1) "
+    "SELECT s.id, $4, w.id, $1::smallint, $2::date, $3::uuid, $5::uuid FROM s "
+    "JOIN rustbox.webhook_endpoints w ON w.project_id = $5 AND w.kind = 'project' AND "
+    "w.disabled_at IS NULL AND w.deleted_at IS NULL AND $4 = ANY(w.events) "
+    "UNION ALL SELECT s.id, $4, w.id, $1, $2, $3, $5 FROM s JOIN rustbox.webhook_endpoints w "
+    "ON w.submission_id = s.id AND w.project_id = $5 AND w.deleted_at IS NULL "
+    "ON CONFLICT DO NOTHING"};
 static const struct db_statement charge_cpu = {
     "persist_charge",
     "INSERT INTO rustbox.usage AS u (project_id, day, kind, amount) VALUES ($1, $2, 'cpu_ns', $3) "

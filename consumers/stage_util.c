@@ -66,6 +66,8 @@ int stage_load_offsets(struct db *db, enum topic topic, struct mark *marks, size
     int rc = db_offsets_read(db, spec->name, rows, (size_t)spec->partitions, &found, err);
     for (size_t i = 0; !rc && i < count; i++) {
         size_t at = 0;
+        if (marks[i].topic != topic)
+            continue;
         while (at < found && rows[at].partition != marks[i].partition)
             at++;
         if (at == found)
@@ -87,9 +89,11 @@ int stage_advance(struct db *db, enum topic topic, const struct mark *marks, siz
     struct db_offset *offsets = calloc(count + 1, sizeof *offsets);
     if (!offsets)
         return err_set(err, ERR_NO_MEMORY, "offsets of %s", spec->name);
+    size_t mine = 0;
     for (size_t i = 0; i < count; i++)
-        offsets[i] = (struct db_offset){marks[i].partition, marks[i].next_offset};
-    int rc = count ? db_offsets_advance(db, spec->name, offsets, count, err) : 0;
+        if (marks[i].topic == topic)
+            offsets[mine++] = (struct db_offset){marks[i].partition, marks[i].next_offset};
+    int rc = mine ? db_offsets_advance(db, spec->name, offsets, mine, err) : 0;
     free(offsets);
     return rc;
 }

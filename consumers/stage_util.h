@@ -19,10 +19,11 @@ struct key_id stage_key(const struct envelope *env);
  * names the id. */
 int stage_open_value(struct keystore *ks, const struct envelope *env, enum record_type content,
                      struct span value, struct buf *plain, struct err *err) MUST_CHECK;
-/* consumer_offsets -> marks. A partition without a row is ERR_CONFIG with the remedy. */
+/* consumer_offsets -> those marks that are of this topic. A partition without a row is ERR_CONFIG
+ * with the remedy. */
 int stage_load_offsets(struct db *db, enum topic topic, struct mark *marks, size_t count,
                        struct err *err) MUST_CHECK;
-/* marks -> consumer_offsets, within the current transaction or pipeline. */
+/* marks of this topic -> consumer_offsets, within the current transaction or pipeline. */
 int stage_advance(struct db *db, enum topic topic, const struct mark *marks, size_t count,
                   struct err *err) MUST_CHECK;
 int stage_db_open(const struct config *config, enum setting url, const char *application,

@@ -5,3 +5,4 @@
 extern const struct stage admit_stage;
 extern const struct stage execute_stage;
 extern const struct stage persist_stage;
+extern const struct stage relay_stage;

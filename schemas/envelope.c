@@ -575,6 +575,11 @@ void envelope_aad(const struct envelope *env, enum record_type content, struct b
     buf_printf(out, "rustbox/1\n%s\n%s\n%s\n%s\n", record_name(content), id, project, day);
 }
 
+void envelope_key(const struct envelope *env, char out[UUID_TEXT])
+{
+    uuid_format(of_message(env) ? &env->endpoint : &env->id, out);
+}
+
 int32_t envelope_partition(const struct envelope *env, enum topic topic)
 {
     int32_t partitions = topic_spec(topic)->partitions;

@@ -94,6 +94,8 @@ bool traceparent_valid(struct span text); /* W3C Trace Context, version 00, ids 
 const char *webhook_event_name(enum webhook_event event); /* "submission.completed" */
 bool webhook_event_subscribable(enum webhook_event event);
 int webhook_event_find(struct span name, enum webhook_event *out) MUST_CHECK;
+/* The record's key: the endpoint of a webhook and its attempt, else the id. */
+void envelope_key(const struct envelope *env, char out[UUID_TEXT]);
 /* Where this record goes in `topic`, by the rules of topics.h. Not for webhooks.retry.*, whose
  * partition is the step of the delay, chosen by deliver. */
 int32_t envelope_partition(const struct envelope *env, enum topic topic);

@@ -52,6 +52,10 @@ int result_summary(struct span payload, struct result_summary *out, struct err *
  * stderr_base64. */
 int result_body(struct span payload, const struct uuid *id_shown, struct buf *out,
                 struct err *err) MUST_CHECK;
+/* The same in at most max bytes: outputs are cut, last the evidence goes; what was cut is said by
+ * stdout_truncated and stderr_truncated, and result_url leads to the whole. */
+int result_body_cut(struct span payload, const struct uuid *id_shown, size_t max,
+                    int64_t *completed_ns, struct buf *out, struct err *err) MUST_CHECK;
 /* The body of a submission that has no verdict yet (no `verdict` key). */
 void result_body_open(const struct uuid *id, enum language language, bool running,
                       int64_t created_ns, int64_t started_ns, struct buf *out);

@@ -237,7 +237,30 @@ static int64_t id_time_ns(const struct uuid *id)
     return ms < INT64_MAX / 1000000 ? ms * 1000000 : 0;
 }
 
-static void put_body(const struct result *result, const struct uuid *id_shown, struct buf *out)
+/* What was left out of a body that has to stay small, and where the whole is. */
+static void put_cut(struct buf *out, bool cut_out, bool cut_err, const char *id)
+{
+    if (cut_out)
+        buf_puts(out, "\"stdout_truncated\":true,");
+    if (cut_err)
+        buf_puts(out, "\"stderr_truncated\":true,");
+    buf_printf(out, "\"result_url\":\"/api/result/%s\",", id);
+}
+
+/* At most max bytes, and no character of UTF-8 in two. */
+static struct span cut_text(struct span text, size_t max)
+{
+    const unsigned char *at = text.data;
+    if (text.len <= max)
+        return text;
+    while (max > 0 && (at[max] & 0xc0) == 0x80)
+        max--;
+    return span_of(text.data, max);
+}
+
+/* outputs_max: of each output; SIZE_MAX = whole. */
+static void put_body(const struct result *result, const struct uuid *id_shown, size_t outputs_max,
+                     bool with_evidence, struct buf *out)
 {
     const struct decision *decision = &result->verdict;
     const struct phase_evidence *phase = evidence_phase(&result->evidence);
@@ -253,8 +276,10 @@ static void put_body(const struct result *result, const struct uuid *id_shown, s
     put_text(out, "verdict", verdict_name(decision->verdict));
     put_int_or_null(out, "exit_code", decision->has_exit_code, decision->exit_code);
     put_int_or_null(out, "signal", decision->has_signal, decision->signal);
-    put_output(out, "stdout", result->out);
-    put_output(out, "stderr", result->errout);
+    put_output(out, "stdout", cut_text(result->out, outputs_max));
+    put_output(out, "stderr", cut_text(result->errout, outputs_max));
+    if (outputs_max != SIZE_MAX)
+        put_cut(out, result->out.len > outputs_max, result->errout.len > outputs_max, id);
     put_text(out, "output_integrity", output_integrity_name(decision->integrity));
     if (message[0])
         put_text(out, "error_message", message);
@@ -263,7 +288,8 @@ static void put_body(const struct result *result, const struct uuid *id_shown, s
     put_seconds(out, "cpu_time_secs", phase->cpu_ns);
     put_seconds(out, "wall_time_secs", phase->wall_ns);
     put_u64(out, "memory_peak_bytes", phase->memory_peak_bytes, ",");
-    put_evidence(out, result);
+    if (with_evidence)
+        put_evidence(out, result);
     put_time(out, "created_at", id_time_ns(id_shown), ",");
     put_time(out, "started_at", result->started_ns, ",");
     put_time(out, "completed_at", result->completed_ns, "}");
@@ -276,10 +302,50 @@ int result_body(struct span payload, const struct uuid *id_shown, struct buf *ou
     arena_init(&arena, 16384);
     int failed = result_unpack(payload, &arena, &result, err);
     if (!failed)
-        put_body(&result, id_shown, out);
+        put_body(&result, id_shown, SIZE_MAX, true, out);
     arena_done(&arena);
     if (!failed && out->failed)
         return err_set(err, ERR_TOO_LARGE, "result body: above %zu bytes", out->max);
+    return failed;
+}
+
+/* Smaller and smaller until it fits: first the outputs shrink, last the evidence goes. */
+static int fit(const struct result *result, const struct uuid *id_shown, size_t max,
+               struct buf *out, struct err *err)
+{
+    size_t before = out->len, limit = out->max;
+    size_t outputs_max = SIZE_MAX;
+    for (bool with_evidence = true;;) {
+        out->max = before + max < limit ? before + max : limit;
+        put_body(result, id_shown, outputs_max, with_evidence, out);
+        out->max = limit;
+        if (!out->failed)
+            return 0;
+        out->failed = false;
+        out->len = before;
+        if (outputs_max == 0 && !with_evidence)
+            return err_set(err, ERR_TOO_LARGE, "result body: does not fit into %zu bytes", max);
+        if (outputs_max == 0)
+            with_evidence = false;
+        else
+            outputs_max = outputs_max == SIZE_MAX ? max / 4
+                          : outputs_max < 64      ? 0
+                                                  : outputs_max / 2;
+    }
+}
+
+int result_body_cut(struct span payload, const struct uuid *id_shown, size_t max,
+                    int64_t *completed_ns, struct buf *out, struct err *err)
+{
+    struct arena arena;
+    struct result result;
+    arena_init(&arena, 16384);
+    int failed = result_unpack(payload, &arena, &result, err);
+    if (!failed) {
+        *completed_ns = result.completed_ns;
+        failed = fit(&result, id_shown, max, out, err);
+    }
+    arena_done(&arena);
     return failed;
 }
 

@@ -62,6 +62,15 @@ int webhook_body_seal(const uint8_t secret[KEY_BYTES], struct rnd *rnd, const st
 int webhook_body_open(const uint8_t secret[KEY_BYTES], const struct envelope *env,
                       struct span sealed, struct buf *out, struct err *err) MUST_CHECK;
 
+/* ---- the HTTP body (webhook_body.c): what relay renders once, and nobody changes ---- */
+/* Of a submission's event, from a verdict's payload; `id_shown` is the alias's own for an alias.
+ * Appends at most WEBHOOK_BODY_MAX bytes. bare: the result body alone. */
+int webhook_body_result(enum webhook_event event, struct span payload, const struct uuid *id_shown,
+                        bool bare, struct buf *out, struct err *err) MUST_CHECK;
+/* Of any other event: data is JSON. */
+int webhook_body_data(enum webhook_event event, int64_t at_ns, struct span data, struct buf *out,
+                      struct err *err) MUST_CHECK;
+
 /* ---- secrets and signatures (webhook_sign.c) ---- */
 /* A new whsec_ or whsk_ text. */
 void webhook_secret_make(enum webhook_algorithm algorithm, struct rnd *rnd, int64_t now_ms,

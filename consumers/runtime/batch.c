@@ -27,6 +27,7 @@ void batch_drop(struct runtime *rt)
     if (rt->batch)
         outbox_abandon(rt->batch);
     rt->batch = NULL;
+    rt->batch_over = false;
 }
 
 static int take(struct runtime *rt, struct record *rec, struct err *err)
@@ -127,6 +128,7 @@ void batch_acked(struct runtime *rt, struct outbox *out)
     if (part->assigned && part->batch_end > part->done)
         part->done = part->batch_end;
     rt->batch = NULL;
+    rt->batch_over = true;
     rt->backoff_ms = BACKOFF_MIN_MS;
     rt->quiet_ms = runtime_mono_ms(rt);
     metric_observe(METRIC_handle_seconds, rt->stage->name,

@@ -111,6 +111,8 @@ struct runtime {
     struct record *stash;
     size_t stash_max, stash_count, stash_bytes;
     struct outbox *batch;
+    bool batch_over; /* SOURCE: acknowledged, to be marked */
+    bool ask_again;  /* SOURCE: handle() is due */
     int64_t batch_ns, quiet_ms, blocked_ms;
     struct mark *marks;
     /* ASYNC */
@@ -145,6 +147,10 @@ void batch_acked(struct runtime *rt, struct outbox *out);
 void batch_drop(struct runtime *rt);
 int64_t batch_due_ms(const struct runtime *rt);
 int batch_finish(struct runtime *rt, bool *done, struct err *err) MUST_CHECK;
+/* source.c */
+int source_turn(struct runtime *rt, struct err *err) MUST_CHECK;
+int64_t source_due_ms(const struct runtime *rt);
+int source_finish(struct runtime *rt, bool *done, struct err *err) MUST_CHECK;
 int async_turn(struct runtime *rt, struct err *err) MUST_CHECK;
 void async_acked(struct runtime *rt, struct ticket *ticket);
 void async_drop(struct runtime *rt, bool commit);

@@ -76,8 +76,10 @@ int lifecycle_start(struct runtime *rt, struct err *err)
     if (!rt->warmed && warm(rt, err) < 0)
         return -1;
     rt->warmed = true;
-    if (!rt->consumer && join(rt, err) < 0)
+    if (rt->input_count > 0 && !rt->consumer && join(rt, err) < 0)
         return -1;
+    rt->assignment_seen |= rt->input_count == 0;
+    rt->ask_again = true;
     rt->phase = PHASE_RUNNING;
     rt->backoff_ms = BACKOFF_MIN_MS;
     log_event(LOG_INFO, "started", kv("stage", rt->stage->name), kv("group", rt->group));
@@ -88,7 +90,9 @@ int lifecycle_recover(struct runtime *rt, struct err *err)
 {
     if (rt->stage->reopen && rt->stage->reopen(rt->self, err) < 0)
         return err_wrap(err, "reopening stage %s", rt->stage->name);
-    if (parts_seek_back(rt, err) < 0 || consumer_resume(rt->consumer, NULL, 0, err) < 0)
+    rt->ask_again = true;
+    if (rt->consumer &&
+        (parts_seek_back(rt, err) < 0 || consumer_resume(rt->consumer, NULL, 0, err) < 0))
         return -1;
     for (size_t i = 0; i < rt->input_count; i++)
         rt->inputs[i].paused = false;

@@ -102,10 +102,11 @@ int outbox_add(struct outbox *out, enum topic topic, const struct envelope *env,
         return err_set(err, ERR_NO_MEMORY, "outbox: the batch's outputs are too large");
     if (!output)
         return -1;
-    uuid_format(&env->id, key);
+    envelope_key(env, key);
     output->partition = envelope_partition(env, topic);
     output->key = arena_copy(&out->arena, span_text(key));
-    output->value = arena_copy(&out->arena, value);
+    if (value.data) /* none at all: a tombstone */
+        output->value = arena_copy(&out->arena, value);
     output->headers = arena_alloc(&out->arena, count * sizeof *output->headers);
     if (!output->key.data || !output->headers || (value.len > 0 && !output->value.data))
         return err_set(err, ERR_NO_MEMORY, "outbox: the batch's outputs are too large");

@@ -23,6 +23,17 @@ static bool is_batch(const struct runtime *rt)
     return rt->stage->kind == STAGE_BATCH;
 }
 
+/* What differs between the kinds. */
+static const struct kind {
+    int (*turn)(struct runtime *rt, struct err *err);
+    int64_t (*due_ms)(const struct runtime *rt);
+    int (*finish)(struct runtime *rt, bool *done, struct err *err);
+} kinds[] = {
+    [STAGE_BATCH] = {batch_turn, batch_due_ms, batch_finish},
+    [STAGE_ASYNC] = {async_turn, async_due_ms, async_finish},
+    [STAGE_SOURCE] = {source_turn, source_due_ms, source_finish},
+};
+
 int runtime_open(const struct runtime_options *options, struct runtime **out, struct err *err)
 {
     const struct stage *stage = options->stage;
@@ -95,7 +106,7 @@ void runtime_failed(struct runtime *rt, const struct err *err)
         struct err ignored = {0};
         batch_drop(rt);
         async_drop(rt, false);
-        if (consumer_pause(rt->consumer, NULL, 0, &ignored) < 0)
+        if (rt->consumer && consumer_pause(rt->consumer, NULL, 0, &ignored) < 0)
             log_event(LOG_WARN, "pause_failed", kv_err(&ignored));
         rt->phase = PHASE_RECOVERING;
     }
@@ -107,6 +118,8 @@ static int serve_events(struct runtime *rt, struct err *err)
     struct record rec;
     int got;
 
+    if (!rt->consumer)
+        return 0;
     while ((got = consumer_poll(rt->consumer, 0, &rec, err)) > 0)
         record_done(&rec);
     return got < 0 && err_class(err->code) == ERR_FATAL ? -1 : 0;
@@ -124,8 +137,8 @@ static int stopping(struct runtime *rt, struct err *err)
     bool done = true;
     int result = 0;
 
-    if (rt->consumer)
-        result = is_batch(rt) ? batch_finish(rt, &done, err) : async_finish(rt, &done, err);
+    if (rt->producer)
+        result = kinds[rt->stage->kind].finish(rt, &done, err);
     if (result < 0 || runtime_mono_ms(rt) >= rt->stop_ms)
         log_event(LOG_WARN, "stop_unfinished", kv("in_flight", rt->in_flight));
     if (done || result < 0 || runtime_mono_ms(rt) >= rt->stop_ms) {
@@ -146,7 +159,7 @@ static int work(struct runtime *rt, struct err *err)
     case PHASE_STARTING:
         return rt->due_ms <= runtime_mono_ms(rt) ? lifecycle_start(rt, err) : 0;
     case PHASE_RUNNING:
-        return is_batch(rt) ? batch_turn(rt, err) : async_turn(rt, err);
+        return kinds[rt->stage->kind].turn(rt, err);
     case PHASE_RECOVERING:
         return recovering(rt, err);
     case PHASE_STOPPING:
@@ -164,7 +177,7 @@ static int64_t due_ms(const struct runtime *rt)
     if (rt->phase == PHASE_STARTING || rt->phase == PHASE_RECOVERING)
         due = rt->due_ms;
     else if (rt->phase == PHASE_RUNNING)
-        due = is_batch(rt) ? batch_due_ms(rt) : async_due_ms(rt);
+        due = kinds[rt->stage->kind].due_ms(rt);
     else if (rt->phase == PHASE_STOPPING)
         due = runtime_mono_ms(rt) + 10;
     return rt->sending && rt->resend_ms < due ? rt->resend_ms : due;
@@ -183,8 +196,9 @@ static void wait_for_work(struct runtime *rt, int timeout_ms, struct pollfd wait
     waits[WAIT_PRODUCER] =
         (struct pollfd){rt->producer ? producer_fd(rt->producer) : -1, POLLIN, 0};
     waits[WAIT_CONSUMER] = (struct pollfd){reads ? consumer_fd(rt->consumer) : -1, POLLIN, 0};
-    waits[WAIT_STAGE] =
-        (struct pollfd){rt->stage_open && rt->stage->fd ? rt->stage->fd(rt->self) : -1, POLLIN, 0};
+    bool asks = rt->stage_open && rt->stage->fd &&
+                (rt->stage->kind != STAGE_SOURCE || (rt->phase == PHASE_RUNNING && !rt->batch));
+    waits[WAIT_STAGE] = (struct pollfd){asks ? rt->stage->fd(rt->self) : -1, POLLIN, 0};
     waits[WAIT_METRICS] = (struct pollfd){metrics_server_fd(rt->metrics), POLLIN, 0};
     if (left < timeout_ms)
         timeout_ms = left < 0 ? 0 : (int)left;

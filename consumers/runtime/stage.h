@@ -2,7 +2,7 @@
  * awaits acknowledgements, keeps offsets, retries, pauses and shuts down; it knows no stage by
  * name.
  *
- * Two kinds:
+ * Three kinds:
  *  BATCH  handle() gets up to 200 records in log order and adds its outputs; the runtime produces
  *         them all, awaits every acknowledgement, then lets the offset advance once (delivery.md
  *         rules 1-3, 10).
@@ -11,6 +11,10 @@
  * low-water mark (rule 5). When start() answers STAGE_FULL the record stays in hand, the partitions
  * of its topic are paused, and start() is asked again after each ready(): accept again only when
  * there is room for many.
+ *  SOURCE reads no topic: handle() gets an empty batch and adds what its own source has, at start,
+ *         when fd() is readable, at next_due_ms(), and again after each batch that had outputs.
+ *         Once they are all acknowledged acked() marks them at the source; after an error instead
+ *         of it everything comes again.
  *
  * Offsets:
  *  OFFSETS_KAFKA     committed to the group after the outputs are acknowledged.
@@ -18,8 +22,9 @@
  * given to handle(): `store` = what this call's transaction may set next_offset to. A stage whose
  * effects are complete in its transaction (persist) has `marks_with_batch`: store covers the batch
  * itself; a call of it that adds outputs (dead letters) leaves store alone, and gets the marks
- * again, with the next batch or an empty one, once they are acknowledged. Otherwise (admit, two-phase) store covers earlier batches whose outputs are acknowledged;
- * handle() is called with 0 records when idle and a mark is due.
+ * again, with the next batch or an empty one, once they are acknowledged. Otherwise (admit,
+ * two-phase) store covers earlier batches whose outputs are acknowledged; handle() is called with 0
+ * records when idle and a mark is due.
  *
  * Errors of handle/start: class systemic or retry: the runtime backs off (50 ms to 5 s, jittered),
  * calls reopen(), seeks all partitions back to their stored offsets and goes on; poison and
@@ -55,7 +60,7 @@ struct batch {
     size_t store_count;
 };
 
-enum stage_kind { STAGE_BATCH, STAGE_ASYNC };
+enum stage_kind { STAGE_BATCH, STAGE_ASYNC, STAGE_SOURCE };
 enum stage_offsets { OFFSETS_KAFKA, OFFSETS_DATABASE };
 enum stage_start { STAGE_STARTED, STAGE_FULL, STAGE_ERROR };
 
@@ -90,12 +95,14 @@ struct stage {
     int (*reopen)(void *self, struct err *err);
     /* OFFSETS_DATABASE: fills marks (next_offset) for these partitions. */
     int (*load_offsets)(void *self, struct mark *marks, size_t count, struct err *err);
-    /* BATCH */
+    /* BATCH, SOURCE */
     int (*handle)(void *self, const struct batch *batch, struct outbox *out, struct err *err);
+    /* SOURCE: every output of the last handle() is acknowledged. */
+    int (*acked)(void *self, struct err *err);
     /* ASYNC: rec is valid until the ticket is finished with ticket_finish(ticket). */
     enum stage_start (*start)(void *self, struct ticket *ticket, const struct record *rec,
                               struct err *err);
-    int (*fd)(void *self);                     /* readable: ready() is due; -1 = none */
+    int (*fd)(void *self); /* readable: ready() (SOURCE: handle()) is due; -1 = none */
     int (*ready)(void *self, struct err *err); /* finishes tickets with ticket_finish */
     int64_t (*next_due_ms)(void *self);        /* monotonic; INT64_MAX = no timer */
     /* Partitions taken away, or everything is repeated after an error: abandon these tickets, do

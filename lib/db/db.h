@@ -160,6 +160,12 @@ int db_offsets_advance(struct db *db, const char *topic, const struct db_offset 
 int db_offsets_create(struct db *db, const char *topic, int32_t partitions,
                       struct err *err) MUST_CHECK;
 
+/* Notifications, for a caller that waits for work (relay). Readable: db_notified; it may also have
+ * come with an answer, so ask after the last statement too. */
+int db_listen(struct db *db, const char *channel, struct err *err) MUST_CHECK;
+int db_listen_fd(const struct db *db);
+int db_notified(struct db *db, bool *any, struct err *err) MUST_CHECK; /* never blocks */
+
 /* ---- asynchronous ----
  * A send is one or more statements run as one transaction; answers come in the order of sending.
  * At most DB_CALLS_MAX statements a send. The callback gets one result per statement, valid during

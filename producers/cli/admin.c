@@ -175,7 +175,7 @@ static int make_topics(struct admin *admin, bool check_only, struct err *err)
         return -1;
     if (bus_topics_check(&bus, wants, count, 60000, err))
         return -1;
-    static const enum topic stored[] = {TOPIC_submissions, TOPIC_verdicts};
+    static const enum topic stored[] = {TOPIC_submissions, TOPIC_verdicts, TOPIC_attempts};
     for (size_t i = 0; i < COUNT_OF(stored) && !check_only; i++) {
         const struct topic_spec *spec = topic_spec(stored[i]);
         if (db_offsets_create(admin->db, spec->name, spec->partitions, err))

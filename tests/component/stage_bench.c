@@ -80,11 +80,14 @@ int bench_setup(void **state)
     assert_non_null(mkdtemp(bench.dir));
     secret_file("master", 1);
     secret_file("signing", 2);
+    secret_file("webhooks", 3);
     snprintf(path, sizeof path, "%s/keys", bench.dir);
     assert_int_equal(mkdir(path, 0700), 0);
     setting("RUSTBOX_KEYSTORE_DIR", "", bench.dir, "/keys");
     setting("RUSTBOX_SECRETS_MASTER_FILE", "", bench.dir, "/master");
     setting("RUSTBOX_SECRETS_SIGNING_FILE", "", bench.dir, "/signing");
+    setting("RUSTBOX_SECRETS_WEBHOOKS_FILE", "", bench.dir, "/webhooks");
+    setting("RUSTBOX_DB_URL_RELAY", "host=", host, " dbname=rustbox user=rustbox_relay");
     setting("RUSTBOX_DB_URL_ADMIT", "host=", host, " dbname=rustbox user=rustbox_admit");
     setting("RUSTBOX_DB_URL_PERSIST", "host=", host, " dbname=rustbox user=rustbox_persist");
     assert_ok(config_load(NULL, &bench.config, &err), err);
@@ -102,6 +105,7 @@ int bench_setup(void **state)
     assert_ok(db_open(&config, &bench.sql, &err), err);
     assert_ok(db_offsets_create(bench.sql, "submissions", 24, &err), err);
     assert_ok(db_offsets_create(bench.sql, "verdicts", 24, &err), err);
+    assert_ok(db_offsets_create(bench.sql, "attempts", 16, &err), err);
     return 0;
 }
 
@@ -137,7 +141,8 @@ int bench_clean(void **state)
     assert_ok(
         db_script(bench.sql,
                   "TRUNCATE rustbox.submissions, rustbox.evidence, rustbox.usage, rustbox.outbox, "
-                  "rustbox.webhook_endpoints, rustbox.api_keys, rustbox.projects; "
+                  "rustbox.webhook_endpoints, rustbox.webhook_attempts, rustbox.api_keys, "
+                  "rustbox.projects; "
                   "UPDATE rustbox.consumer_offsets SET next_offset = 0; "
                   "INSERT INTO rustbox.projects (id, name, plan, created_at) VALUES "
                   "('00000000-0000-7000-8000-000000000001', 'trial', 'trial', now()), "
@@ -177,12 +182,16 @@ void bench_sign_as(struct line *line, const char *signer)
 
 void bench_sign(struct line *line)
 {
-    bench_sign_as(line, line->env.type == RECORD_verdict ? "execute" : "gateway");
+    bench_sign_as(line, line->env.type == RECORD_verdict   ? "execute"
+                        : line->env.type == RECORD_attempt ? "deliver"
+                                                           : "gateway");
 }
 
 void bench_place(struct line *line)
 {
-    enum topic topic = line->env.type == RECORD_verdict ? TOPIC_verdicts : TOPIC_submissions;
+    enum topic topic = line->env.type == RECORD_verdict   ? TOPIC_verdicts
+                       : line->env.type == RECORD_attempt ? TOPIC_attempts
+                                                          : TOPIC_submissions;
     line->rec.topic = topic_spec(topic)->name;
     line->rec.partition = envelope_partition(&line->env, topic);
     line->rec.offset = bench.next[line->rec.partition]++;
@@ -284,6 +293,22 @@ struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns
     struct line *line = append(&env, RECORD_verdict, buf_span(&plain));
     bench_sign(line);
     line->rec.offset = 0;
+    bench_place(line);
+    return line;
+}
+
+struct line *bench_attempt(const struct envelope *message, const struct webhook_attempt *attempt)
+{
+    struct err err;
+    struct line *line = &bench.log[bench.lines++];
+    *line = (struct line){.env = *message};
+    arena_init(&line->arena, 65536);
+    buf_init(&line->value, RECORD_BYTES_MAX);
+    line->env.type = RECORD_attempt;
+    line->env.retention_class = 0;
+    snprintf(line->env.origin, sizeof line->env.origin, "deliver");
+    assert_ok(webhook_attempt_encode(attempt, &line->value, &err), err);
+    bench_sign(line);
     bench_place(line);
     return line;
 }

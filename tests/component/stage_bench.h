@@ -9,6 +9,7 @@
 #include "schemas/result.h"
 #include "schemas/signing.h"
 #include "schemas/submission.h"
+#include "schemas/webhook.h"
 
 #define LOG_MAX 1200
 #define PROJECT_TRIAL 1
@@ -60,6 +61,8 @@ struct line *bench_submit(unsigned project, const char *key, const char *code);
 struct line *bench_copy(const struct line *of, const char *code);
 /* A verdict of that submission: value = packed result with this exit code. */
 struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns);
+/* What deliver writes about a message. */
+struct line *bench_attempt(const struct envelope *message, const struct webhook_attempt *attempt);
 void bench_sign(struct line *line); /* digest and signature anew */
 void bench_sign_as(struct line *line, const char *signer);
 void bench_place(struct line *line);   /* partition, offset and headers anew */

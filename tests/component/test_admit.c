@@ -228,11 +228,14 @@ static void a_repeat_of_a_finished_owner_tells_its_endpoint(void **state)
     struct err err;
     void *admit = open_admit(), *persist;
     assert_ok(persist_stage.open(&bench.env, &persist, &err), err);
-    assert_ok(db_script(bench.sql,
-                        "INSERT INTO rustbox.webhook_endpoints VALUES (gen_random_uuid(), "
-                        "'00000000-0000-7000-8000-000000000002', '{submission.completed}', now())",
-                        &err),
-              err);
+    assert_ok(
+        db_script(bench.sql,
+                  "INSERT INTO rustbox.webhook_endpoints (id, project_id, kind, events, sealed, "
+                  "created_at) VALUES (gen_random_uuid(), "
+                  "'00000000-0000-7000-8000-000000000002', 'project', "
+                  "'{submission.completed}', 'x', now())",
+                  &err),
+        err);
     bench_submit(PROJECT_FREE, "k", "print(1)");
     bench_submit(PROJECT_FREE, "k", "print(1)"); /* an alias before the verdict */
     run(admit, 0, 2);

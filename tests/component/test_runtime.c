@@ -172,12 +172,61 @@ static void finish(int64_t offset)
     fail_msg("no ticket of offset %ld", (long)offset);
 }
 
+/* ---- a source of numbers ---- */
+static struct {
+    int64_t waiting, taken, marked;
+    size_t asked;
+    int fail_times; /* of acked */
+} well;
+
+static int draw(void *self, const struct batch *batch, struct outbox *out, struct err *why)
+{
+    struct record rec = {.value = SPAN_LIT("drawn")};
+    (void)self;
+    assert_int_equal(batch->count, 0);
+    well.asked++;
+    well.taken = well.waiting - well.marked < 2 ? well.waiting - well.marked : 2;
+    for (int64_t i = 0; i < well.taken; i++) {
+        rec.offset = well.marked + i;
+        if (add_copy(out, &rec, why) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int drawn(void *self, struct err *why)
+{
+    (void)self;
+    if (well.fail_times-- > 0)
+        return err_set(why, ERR_DATABASE, "on demand");
+    well.marked += well.taken;
+    return 0;
+}
+
+static int64_t never_due(void *self)
+{
+    (void)self;
+    return INT64_MAX;
+}
+
+static const struct stage source_stage = {.name = "well",
+                                          .group = "",
+                                          .kind = STAGE_SOURCE,
+                                          .outputs = outputs,
+                                          .output_count = 1,
+                                          .open = open_stage,
+                                          .reopen = reopen_stage,
+                                          .handle = draw,
+                                          .acked = drawn,
+                                          .next_due_ms = never_due};
+
 /* ---- the frame ---- */
 static int before(void **state)
 {
     (void)state;
     memset(&seen, 0, sizeof seen);
     memset(&desk, 0, sizeof desk);
+    memset(&well, 0, sizeof well);
     bus_memory_reset();
     return 0;
 }
@@ -554,6 +603,57 @@ static void a_stop_waits_for_open_tickets_and_commits(void **state)
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 2);
 }
 
+static void a_source_marks_after_the_acknowledgement_and_is_asked_again(void **state)
+{
+    struct runtime *rt = open_runtime(&source_stage);
+
+    (void)state;
+    well.waiting = 5;
+    bus_memory_hold_acks(true);
+    turns(rt, 10);
+    assert_true(runtime_ready(rt));
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 2); /* one batch in flight */
+    assert_int_equal(well.marked, 0);
+    bus_memory_hold_acks(false);
+    turns(rt, 20);
+    assert_int_equal(well.marked, 5);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 5);
+    size_t asked = well.asked;
+    turns(rt, 20); /* nothing there: it is left alone until its time */
+    assert_int_equal(well.asked, asked);
+    end(rt);
+}
+
+static void a_source_that_cannot_mark_begins_again(void **state)
+{
+    struct runtime *rt = open_runtime(&source_stage);
+
+    (void)state;
+    well.waiting = 2;
+    well.fail_times = 1;
+    turns(rt, 100);
+    assert_int_equal(seen.reopened, 1);
+    assert_int_equal(well.marked, 2);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 4); /* repeated, none skipped */
+    end(rt);
+}
+
+static void a_stop_waits_for_a_source_and_marks(void **state)
+{
+    struct runtime *rt = open_runtime(&source_stage);
+
+    (void)state;
+    well.waiting = 2;
+    bus_memory_hold_acks(true);
+    turns(rt, 10);
+    runtime_stop(rt);
+    turns(rt, 3);
+    assert_int_equal(well.marked, 0);
+    bus_memory_hold_acks(false);
+    end(rt);
+    assert_int_equal(well.marked, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, before)
@@ -576,6 +676,9 @@ int main(void)
         TEST(an_error_of_start_repeats_what_is_open),
         TEST(a_failed_commit_is_made_up_for),
         TEST(a_stop_waits_for_open_tickets_and_commits),
+        TEST(a_source_marks_after_the_acknowledgement_and_is_asked_again),
+        TEST(a_source_that_cannot_mark_begins_again),
+        TEST(a_stop_waits_for_a_source_and_marks),
     };
 
     if (config_load(NULL, &config, &err) < 0)
