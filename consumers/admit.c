@@ -17,6 +17,8 @@
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
 #include "schemas/submission.h"
+#include "schemas/webhook.h"
+#include "schemas/webhook_url.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,6 +31,8 @@ struct admit {
     struct db *db;
     struct keystore *ks;
     struct signing signing;
+    struct secret webhooks;
+    struct webhook_url_policy urls;
     struct days days;
     struct arena arena; /* of one record's metadata */
     struct buf plain, sealed;
@@ -40,6 +44,7 @@ static void admit_close(void *self)
     db_close(a->db);
     keystore_close(a->ks);
     signing_done(&a->signing);
+    wipe(&a->webhooks, sizeof a->webhooks);
     wipe_buf(&a->plain);
     buf_done(&a->sealed);
     arena_done(&a->arena);
@@ -65,7 +70,8 @@ static int admit_open(const struct stage_env *env, void **self, struct err *err)
     arena_init(&a->arena, 2 * RECORD_BYTES_MAX);
     buf_init(&a->plain, RECORD_BYTES_MAX);
     buf_init(&a->sealed, RECORD_BYTES_MAX);
-    if (stage_signing(config, &a->signing, err) ||
+    if (stage_signing(config, &a->signing, err) || stage_urls(config, &a->urls, err) ||
+        secret_load(config_text(config, SETTING_secrets_webhooks_file), &a->webhooks, err) ||
         keystore_open(config_text(config, SETTING_keystore_dir), KEYSTORE_READ, env->rnd, &a->ks,
                       err) ||
         admit_reopen(a, err) || days_upkeep(&a->days, a->db, env->clock, err)) {
@@ -84,8 +90,29 @@ static int admit_load_offsets(void *self, struct mark *marks, size_t count, stru
 
 /* ---- validate ---- */
 
+/* The endpoint that the submission brings along: sealed here, stored in transaction 1. */
+static int keep_endpoint(struct admit *a, const struct submission *sub, struct admit_item *item,
+                         struct err *err)
+{
+    struct webhook_endpoint doc = {.format = WEBHOOK_BARE, .secret_count = 1};
+    if (!sub->webhook_url.data)
+        return 0;
+    if (webhook_url_check(&a->urls, sub->webhook_url, err))
+        return err_wrap(err, "webhook_url");
+    item->endpoint = webhook_submission_endpoint(a->webhooks.bytes, &item->env.id);
+    buf_init(&item->webhook, WEBHOOK_SEALED_MAX);
+    doc.secrets[0].created_ms = uuid_ms(&item->env.id);
+    int rc = span_copy(sub->webhook_url, doc.url, sizeof doc.url) ||
+                     span_copy(sub->webhook_secret, doc.secrets[0].text, WEBHOOK_SECRET_TEXT)
+                 ? err_set(err, ERR_BUG, "a webhook field that passed its rules does not fit")
+                 : webhook_endpoint_seal(a->webhooks.bytes, a->env->rnd, &item->env.project,
+                                         &item->endpoint, &doc, &item->webhook, err);
+    webhook_endpoint_wipe(&doc);
+    return rc;
+}
+
 /* Opens the value and applies every rule of submissions, for producers may bypass the gateway. */
-static int read_value(struct admit *a, const struct admit_item *item, struct err *err)
+static int read_value(struct admit *a, struct admit_item *item, struct err *err)
 {
     const struct envelope *env = &item->env;
     struct submission sub;
@@ -101,6 +128,8 @@ static int read_value(struct admit *a, const struct admit_item *item, struct err
         rc = err_set(err, ERR_INVALID, "language: the header and the body must agree");
     if (!rc && sub.profile != env->profile)
         rc = err_set(err, ERR_INVALID, "profile: the header and the body must agree");
+    if (!rc)
+        rc = keep_endpoint(a, &sub, item, err);
     if (a->plain.len > 0)
         wipe(a->plain.data, a->plain.len);
     arena_reset(&a->arena);
@@ -299,6 +328,8 @@ static int admit_handle(void *self, const struct batch *batch, struct outbox *ou
         rc = transact(a, items, batch, err);
     for (size_t i = 0; !rc && i < batch->count; i++)
         rc = produce(a, &items[i], out, err);
+    for (size_t i = 0; i < batch->count; i++)
+        buf_done(&items[i].webhook);
     free(items);
     return rc;
 }

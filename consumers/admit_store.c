@@ -53,6 +53,12 @@ static const struct db_statement alias_event = {
     "AND w.deleted_at IS NULL AND v.event = ANY(w.events) AND (w.kind = 'project' OR "
     "w.submission_id = $1) ON CONFLICT DO NOTHING"};
 
+static const struct db_statement add_endpoint = {
+    "admit_endpoint",
+    "INSERT INTO rustbox.webhook_endpoints (id, project_id, kind, submission_id, events, sealed, "
+    "created_at) VALUES ($1, $2, 'submission', $3, "
+    "'{submission.completed,submission.failed}', $4, $5) ON CONFLICT DO NOTHING"};
+
 bool admit_has_row(const struct admit_item *item)
 {
     return item->finding <= ADMIT_ERASED;
@@ -113,7 +119,7 @@ static int work_new(struct work *work, struct db *db, struct admit_item *items, 
         .db = db,
         .items = items,
         .count = count,
-        .results = calloc(4 * count + 4, sizeof *work->results),
+        .results = calloc(5 * count + 4, sizeof *work->results),
         .ids = calloc(count + 1, sizeof *work->ids),
         .projects = calloc(count + 1, sizeof *work->projects),
         .budgets = {calloc(3 * count + 1, sizeof *work->budgets.counters), 0, 3 * count},
@@ -419,6 +425,14 @@ static int send_insert(struct work *work, const struct admit_item *item, struct 
     return send(work, &insert, params, COUNT_OF(params), err);
 }
 
+static int send_endpoint(struct work *work, const struct admit_item *item, struct err *err)
+{
+    struct db_param params[] = {db_uuid(&item->endpoint), db_uuid(&item->env.project),
+                                db_uuid(&item->env.id), db_bytes(buf_span(&item->webhook)),
+                                db_time(uuid_ms(&item->env.id) * 1000000)};
+    return item->webhook.len > 0 ? send(work, &add_endpoint, params, COUNT_OF(params), err) : 0;
+}
+
 /* Inserts in one order everywhere, so that two processes never wait for each other in a circle. */
 static int compare_items(const void *a, const void *b)
 {
@@ -438,7 +452,8 @@ static int send_inserts(struct work *work, struct err *err)
     qsort(fresh, count, sizeof *fresh, compare_items);
     int rc = 0;
     for (size_t i = 0; !rc && i < count; i++)
-        rc = send_insert(work, fresh[i], err);
+        if ((rc = send_insert(work, fresh[i], err)) == 0)
+            rc = send_endpoint(work, fresh[i], err);
     free(fresh);
     return rc;
 }
@@ -464,7 +479,8 @@ static int send_alias_events(struct work *work, struct err *err)
     for (size_t i = 0; i < work->count; i++) {
         const struct admit_item *item = &work->items[i];
         const struct project *project = project_of(work, &item->env.project);
-        if (!item->fresh || item->row.decision != DECISION_alias || !project || !project->notify)
+        bool asked = item->webhook.len > 0 || (project && project->notify);
+        if (!item->fresh || item->row.decision != DECISION_alias || !asked)
             continue;
         struct db_param params[] = {db_uuid(&item->env.id), db_day(uuid_day(&item->row.owner)),
                                     db_uuid(&item->row.owner)};

@@ -11,6 +11,8 @@ struct admit_item {
     struct envelope env;
     enum admit_finding finding;
     char message[RESULT_MESSAGE_MAX];
+    struct uuid endpoint; /* counts when webhook has bytes: what came with it (rule 13) */
+    struct buf webhook;   /* its sealed document; owned */
     bool fresh;           /* out: this record's row was inserted */
     bool has_row;         /* out: row counts */
     struct admit_row row; /* out: the stored decision */

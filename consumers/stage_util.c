@@ -27,6 +27,13 @@ int stage_signing(const struct config *config, struct signing *out, struct err *
     return 0;
 }
 
+int stage_urls(const struct config *config, struct webhook_url_policy *out, struct err *err)
+{
+    return webhook_url_policy(config_text(config, SETTING_webhooks_schemes),
+                              config_text(config, SETTING_webhooks_ports),
+                              config_text(config, SETTING_webhooks_allow_networks), out, err);
+}
+
 const char *stage_distrust(struct signing *signing, enum topic topic, const struct envelope *env,
                            const struct span *value)
 {

@@ -5,12 +5,16 @@
 #include "lib/db/db.h"
 #include "lib/keystore/keystore.h"
 #include "schemas/signing.h"
+#include "schemas/webhook_url.h"
 
 /* The record's headers as an envelope; false: it cannot be read (*has_id says whether the id can).
  */
 bool stage_envelope(const struct record *rec, struct envelope *env, bool *has_id);
 /* With [secrets] signing_file; close with signing_done. */
 int stage_signing(const struct config *config, struct signing *out, struct err *err) MUST_CHECK;
+/* [webhooks] schemes, ports, allow_networks. */
+int stage_urls(const struct config *config, struct webhook_url_policy *out,
+               struct err *err) MUST_CHECK;
 /* NULL: believed. Else why not, counted as forged: the record goes to `dead` and does nothing. */
 const char *stage_distrust(struct signing *signing, enum topic topic, const struct envelope *env,
                            const struct span *value);

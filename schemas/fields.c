@@ -1,6 +1,7 @@
 /* Strict reading of request bodies with jansson. jansson's own error texts quote the input, so they
  * are never passed on: a code of theirs becomes a sentence of ours. */
 #include "schemas/fields.h"
+#include "lib/base/buf.h"
 #include "lib/base/enc.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -151,11 +152,9 @@ static const char *type_name(const json_t *value)
     return "unknown";
 }
 
-static int read_value(const struct field_rule *rule, const json_t *value, struct arena *arena,
-                      struct span *out, char field[FIELD_NAME], struct err *err)
+static int read_text(const struct field_rule *rule, const json_t *value, struct arena *arena,
+                     struct span *out, char field[FIELD_NAME], struct err *err)
 {
-    if (rule->refused)
-        return field_refuse(rule->name, field, err, "%s", rule->refused);
     if (!json_is_string(value))
         return field_refuse(rule->name, field, err, "must be a string, got %s", type_name(value));
     struct span text = span_of(json_string_value(value), json_string_length(value));
@@ -169,6 +168,43 @@ static int read_value(const struct field_rule *rule, const json_t *value, struct
         return err_set(err, ERR_NO_MEMORY, "%s: no room for %zu bytes", rule->name, text.len);
     *out = span_of(copy, text.len);
     return 0;
+}
+
+#define LIST_ITEMS_MAX 64
+
+static int read_list(const struct field_rule *rule, const json_t *value, struct arena *arena,
+                     struct span *out, char field[FIELD_NAME], struct err *err)
+{
+    BUF_AUTO struct buf joined = {.max = 64 * 1024};
+    if (!json_is_array(value))
+        return field_refuse(rule->name, field, err, "must be an array, got %s", type_name(value));
+    size_t count = json_array_size(value);
+    if (count < 1 || count > LIST_ITEMS_MAX)
+        return field_refuse(rule->name, field, err, "must have 1 to %d items, got %zu",
+                            LIST_ITEMS_MAX, count);
+    for (size_t i = 0; i < count; i++) {
+        struct span item;
+        if (read_text(rule, json_array_get(value, i), arena, &item, field, err))
+            return -1;
+        if (memchr(item.data, ',', item.len))
+            return field_refuse(rule->name, field, err, "has an item with a comma");
+        buf_puts(&joined, i ? "," : "");
+        buf_add(&joined, item.data, item.len);
+    }
+    const char *copy = joined.failed ? NULL : arena_text(arena, buf_span(&joined));
+    if (!copy)
+        return err_set(err, ERR_NO_MEMORY, "%s: no room", rule->name);
+    *out = span_of(copy, joined.len);
+    return 0;
+}
+
+static int read_value(const struct field_rule *rule, const json_t *value, struct arena *arena,
+                      struct span *out, char field[FIELD_NAME], struct err *err)
+{
+    if (rule->refused)
+        return field_refuse(rule->name, field, err, "%s", rule->refused);
+    return rule->list ? read_list(rule, value, arena, out, field, err)
+                      : read_text(rule, value, arena, out, field, err);
 }
 
 static int refuse_unknown(const json_t *root, const struct field_rule *rules, size_t count,

@@ -14,6 +14,7 @@ struct field_rule {
     const char *name;
     bool required;
     size_t min_bytes, max_bytes;
+    bool list; /* an array of such strings without commas; the value has them joined by commas */
     const char *refused; /* a known name that is refused, and why; NULL = accepted */
 };
 

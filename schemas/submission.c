@@ -4,9 +4,10 @@
 #include "lib/base/enc.h"
 #include "schemas/fields.h"
 #include "schemas/payload.h"
+#include "schemas/webhook.h"
 #include <stdio.h>
 
-enum { CODE, LANGUAGE, PROFILE, STDIN, BODY_ACCEPTED };
+enum { CODE, LANGUAGE, PROFILE, STDIN, WEBHOOK_URL, WEBHOOK_SECRET, BODY_ACCEPTED };
 #define NOT_YET "is not available yet"
 #define NAME_MAX_BYTES 32
 
@@ -18,8 +19,8 @@ static const struct field_rule body_rules[] = {
                   .max_bytes = NAME_MAX_BYTES},
     [PROFILE] = {.name = "profile", .min_bytes = 1, .max_bytes = NAME_MAX_BYTES},
     [STDIN] = {.name = "stdin", .max_bytes = STDIN_BYTES_MAX},
-    {.name = "webhook_url", .refused = "webhooks are not available yet"},
-    {.name = "webhook_secret", .refused = "webhooks are not available yet"},
+    [WEBHOOK_URL] = {.name = "webhook_url", .min_bytes = 1, .max_bytes = WEBHOOK_URL_MAX},
+    [WEBHOOK_SECRET] = {.name = "webhook_secret", .min_bytes = 1, .max_bytes = 256},
     {.name = "files", .refused = NOT_YET},
     {.name = "args", .refused = NOT_YET},
     {.name = "limits", .refused = NOT_YET},
@@ -28,7 +29,7 @@ static const struct field_rule body_rules[] = {
 };
 #define BODY_RULES (sizeof body_rules / sizeof body_rules[0])
 
-enum { META_LANGUAGE, META_PROFILE, META_RULES };
+enum { META_LANGUAGE, META_PROFILE, META_URL, META_SECRET, META_RULES };
 static const struct field_rule meta_rules[META_RULES] = {
     [META_LANGUAGE] = {.name = "language",
                        .required = true,
@@ -38,7 +39,27 @@ static const struct field_rule meta_rules[META_RULES] = {
                       .required = true,
                       .min_bytes = 1,
                       .max_bytes = NAME_MAX_BYTES},
+    [META_URL] = {.name = "webhook_url", .min_bytes = 1, .max_bytes = WEBHOOK_URL_MAX},
+    [META_SECRET] = {.name = "webhook_secret", .min_bytes = 1, .max_bytes = 256},
 };
+
+/* The message never repeats a value: the secret is one. */
+static int take_webhook(struct span url, struct span secret, struct submission *out,
+                        char field[FIELD_NAME], struct err *err)
+{
+    if (!url.data && !secret.data)
+        return 0;
+    if (!url.data)
+        return field_refuse("webhook_secret", field, err, "must come with webhook_url");
+    if (!secret.data)
+        return field_refuse("webhook_secret", field, err, "is required with webhook_url");
+    const char *why = webhook_secret_refuse(secret, true);
+    if (why)
+        return field_refuse("webhook_secret", field, err, "%s", why);
+    out->webhook_url = url;
+    out->webhook_secret = secret;
+    return 0;
+}
 
 static int find_names(struct span language, struct span profile, struct submission *out,
                       char field[FIELD_NAME], struct err *err)
@@ -67,6 +88,7 @@ int submission_parse(struct span body, struct arena *arena, struct submission *o
                        BODY_BYTES_MAX, body.len);
     }
     if (fields_parse(body, body_rules, BODY_RULES, arena, values, field, err) ||
+        take_webhook(values[WEBHOOK_URL], values[WEBHOOK_SECRET], &sub, field, err) ||
         find_names(values[LANGUAGE], values[PROFILE], &sub, field, err))
         return -1;
     sub.code = values[CODE];
@@ -90,6 +112,17 @@ enum api_error submission_api_error(const struct err *err, const char *field)
     }
 }
 
+/* Nothing where there is none, so that bodies without keep their text. */
+static void put_webhook(const struct submission *sub, struct buf *out)
+{
+    if (!sub->webhook_url.data)
+        return;
+    buf_puts(out, ",\"webhook_secret\":");
+    json_quote(sub->webhook_secret, out);
+    buf_puts(out, ",\"webhook_url\":");
+    json_quote(sub->webhook_url, out);
+}
+
 int submission_canonical(const struct submission *sub, struct buf *out, struct err *err)
 {
     buf_puts(out, "{\"code\":");
@@ -98,21 +131,27 @@ int submission_canonical(const struct submission *sub, struct buf *out, struct e
                ",\"language\":\"%s\",\"profile\":\"%s\",\"stdin\":", language_name(sub->language),
                profile_name(sub->profile));
     json_quote(sub->stdin_data, out);
+    put_webhook(sub, out);
     buf_puts(out, "}");
     return out->failed ? err_set(err, ERR_NO_MEMORY, "canonical body: the buffer is full") : 0;
 }
 
 int submission_pack(const struct submission *sub, struct buf *out, struct err *err)
 {
-    char meta[100];
-    snprintf(meta, sizeof meta, "{\"language\":\"%s\",\"profile\":\"%s\"}",
-             language_name(sub->language), profile_name(sub->profile));
-    struct payload payload = {.meta = span_text(meta), .sections = 2};
+    struct buf meta = {.max = 16384};
+    buf_printf(&meta, "{\"language\":\"%s\",\"profile\":\"%s\"", language_name(sub->language),
+               profile_name(sub->profile));
+    put_webhook(sub, &meta);
+    buf_puts(&meta, "}");
+    struct payload payload = {.meta = buf_span(&meta), .sections = 2};
     payload.section[0].kind = SECTION_CODE;
     payload.section[0].bytes = sub->code;
     payload.section[1].kind = SECTION_STDIN;
     payload.section[1].bytes = sub->stdin_data;
-    return payload_pack(&payload, out, err);
+    int rc = meta.failed ? err_set(err, ERR_NO_MEMORY, "submission: no memory")
+                         : payload_pack(&payload, out, err);
+    wipe_buf(&meta);
+    return rc;
 }
 
 /* The rules that the JSON reader applies to a body, for sections. */
@@ -133,7 +172,7 @@ int submission_unpack(struct span payload, struct arena *arena, struct submissio
 {
     struct payload parts;
     struct span names[META_RULES];
-    struct submission sub;
+    struct submission sub = {.code = {NULL, 0}};
     if (payload_unpack(payload, &parts, err))
         return -1;
     for (size_t i = 0; i < parts.sections; i++)
@@ -145,6 +184,7 @@ int submission_unpack(struct span payload, struct arena *arena, struct submissio
     sub.stdin_data = payload_section(&parts, SECTION_STDIN);
     if (check_text(&body_rules[CODE], sub.code, err) ||
         check_text(&body_rules[STDIN], sub.stdin_data, err) ||
+        take_webhook(names[META_URL], names[META_SECRET], &sub, NULL, err) ||
         find_names(names[META_LANGUAGE], names[META_PROFILE], &sub, NULL, err))
         return -1;
     *out = sub;

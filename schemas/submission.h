@@ -21,6 +21,8 @@ struct submission {
     enum profile profile;
     struct span code,
         stdin_data; /* stdin may hold any bytes that JSON text can say, NUL excepted */
+    struct span webhook_url, webhook_secret; /* both or none (data NULL). Whether the URL may be
+                                                used is asked of webhook_url.h */
 };
 
 /* field (may be NULL) receives the name of the offending field, "" for the whole body.

@@ -31,6 +31,18 @@ struct uuid webhook_message_id(const uint8_t secret[KEY_BYTES], const struct uui
     return id;
 }
 
+struct uuid webhook_submission_endpoint(const uint8_t secret[KEY_BYTES],
+                                        const struct uuid *submission)
+{
+    uint8_t mac[SHA256_BYTES];
+    struct uuid id = *submission; /* its time and its version stay */
+    struct span parts[] = {SPAN_LIT("one-submission endpoint"),
+                           span_of(submission->bytes, sizeof submission->bytes)};
+    hmac_sha256_parts(span_of(secret, KEY_BYTES), parts, COUNT_OF(parts), mac);
+    memcpy(id.bytes + 9, mac, 7);
+    return id;
+}
+
 /* ---- the document ---- */
 
 static void put_text(struct buf *out, const char *name, const char *text)

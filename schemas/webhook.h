@@ -26,6 +26,10 @@ void webhook_endpoint_key(const uint8_t secret[KEY_BYTES], const struct uuid *pr
 struct uuid webhook_message_id(const uint8_t secret[KEY_BYTES], const struct uuid *subject,
                                enum webhook_event event, const struct uuid *endpoint);
 
+/* The endpoint that a submission brings along: the same after every replay. */
+struct uuid webhook_submission_endpoint(const uint8_t secret[KEY_BYTES],
+                                        const struct uuid *submission);
+
 /* ---- the endpoint's document ---- */
 enum webhook_format { WEBHOOK_STANDARD, WEBHOOK_BARE }; /* bare: the result body alone, as v1 did */
 enum webhook_algorithm { WEBHOOK_V1, WEBHOOK_V1A };     /* HMAC-SHA-256, Ed25519 */

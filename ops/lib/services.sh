@@ -7,7 +7,7 @@ PGBIN=/usr/lib/postgresql/15/bin
 ROLES=(admin gateway admit persist relay compact balance)
 # In the order of starting; stopped in the reverse order.
 SERVICES_INFRA=(postgres kafka)
-SERVICES_OWN=(box persist execute admit gateway)
+SERVICES_OWN=(box persist execute admit relay gateway)
 
 as_user() { # runs a command as the system user
     chpst -u "$USER_NAME" "$@"
@@ -38,7 +38,7 @@ ensure_layout() {
     mkdir -p "$DIR/service" "$DIR/log" "$DIR/etc" "$DIR/secrets" "$DIR/bin" "$DIR/box/roots"
     chown "root:$(id -gn "$USER_NAME")" "$DIR/secrets"
     chmod 750 "$DIR/secrets"
-    for name in master signing; do
+    for name in master signing webhooks; do
         [ -s "$DIR/secrets/$name" ] && continue
         (umask 077 && head -c 32 /dev/urandom >"$DIR/secrets/$name.new")
         chown "root:$(id -gn "$USER_NAME")" "$DIR/secrets/$name.new"
@@ -91,15 +91,17 @@ write_config() {
     {
         echo "# Written by ops/lib/stack; changes here are lost. All settings: rustbox-gateway --print-defaults"
         printf '[kafka]\nbrokers = 127.0.0.1:%s\ndurability = machine\n\n[db]\n' "$kafka_port"
-        for role in gateway admit persist admin balance; do
+        for role in gateway admit persist relay admin balance; do
             echo "url_$role = host=$DIR/run dbname=rustbox user=rustbox_$role"
         done
-        printf '\n[keystore]\ndir = %s\n\n[secrets]\nmaster_file = %s\nsigning_file = %s\n' \
-            "$DIR/keys" "$DIR/secrets/master" "$DIR/secrets/signing"
+        printf '\n[keystore]\ndir = %s\n\n[secrets]\nmaster_file = %s\nsigning_file = %s\nwebhooks_file = %s\n' \
+            "$DIR/keys" "$DIR/secrets/master" "$DIR/secrets/signing" "$DIR/secrets/webhooks"
+        # Development: receivers on this machine, also without TLS. The defaults allow neither.
+        printf '\n[webhooks]\nschemes = http,https\nports = any\nallow_networks = 127.0.0.0/8,::1/128\n'
         printf '\n[box]\nsocket = %s\n\n[execute]\njournal_dir = %s\n' "$DIR/box/socket" "$DIR/journal"
         printf '\n[gateway]\nlisten = 127.0.0.1:%s\nadmin_listen = 127.0.0.1:%s\n' "$api_port" "$admin_port"
         printf '\n[metrics]\n'
-        for role in admit execute persist; do
+        for role in admit execute persist relay deliver; do
             echo "listen_$role = unix:$DIR/run/$role.metrics"
         done
     } >"$DIR/etc/rustbox.conf.new"
@@ -157,7 +159,7 @@ write_own_services() {
 exec 2>&1
 exec $DIR/bin/rustbox-box --socket $DIR/box/socket --allow-user $USER_NAME --group $(id -gn "$USER_NAME") --state-dir $DIR/box/roots ${slots:+--slots $slots}
 EOF
-    for stage in persist execute admit; do
+    for stage in persist execute admit relay; do
         service "$stage" <<EOF
 #!/bin/sh
 exec 2>&1
@@ -336,6 +338,7 @@ stack_up() {
         make_project
     fi
     write_env
+    [ -n "$infra" ] || say "webhooks may go to http:// and to this machine itself: development settings, in $DIR/etc/rustbox.conf"
     say "ready: http://127.0.0.1:$api_port (settings in $DIR/dev.env)"
 }
 

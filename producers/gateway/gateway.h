@@ -12,6 +12,7 @@
 #include "producers/gateway/verdictlog.h"
 #include "schemas/signing.h"
 #include "schemas/submission.h"
+#include "schemas/webhook_url.h"
 
 #define PARTITIONS SUBLOG_PARTITIONS
 #define CLOCK_APART_MS (30 * 60 * 1000) /* delivery.md rule 6 */
@@ -34,6 +35,8 @@ struct gateway {
     struct keystore *keystore;
     struct keyring *keyring;
     struct signing signing;
+    struct secret webhooks; /* endpoints are sealed with keys derived from it */
+    struct webhook_url_policy urls;
     struct sublog subs;
     struct verdictlog verdicts;
     struct tails *tails;
@@ -136,6 +139,10 @@ void usage_handle(struct request *req);
 void projects_handle(struct request *req);
 void keys_handle(struct request *req);
 void key_handle(struct request *req);
+
+/* webhooks.c: endpoints; webhook_log.c: what became of their messages */
+void webhooks_handle(struct request *req);
+void webhook_handle(struct request *req);
 
 /* routes.c */
 extern const struct route gateway_routes[];

@@ -159,8 +159,9 @@ static const struct route *find_route(const struct http *http, const char *url, 
 static void allow_header(struct request *req)
 {
     unsigned methods = req->route->methods;
-    http_header(req, "Allow", "%s%s%sOPTIONS", methods & METHOD_GET ? "GET, HEAD, " : "",
-                methods & METHOD_POST ? "POST, " : "", methods & METHOD_DELETE ? "DELETE, " : "");
+    http_header(req, "Allow", "%s%s%s%sOPTIONS", methods & METHOD_GET ? "GET, HEAD, " : "",
+                methods & METHOD_POST ? "POST, " : "", methods & METHOD_PATCH ? "PATCH, " : "",
+                methods & METHOD_DELETE ? "DELETE, " : "");
 }
 
 static bool is_json(struct span type)
@@ -179,7 +180,13 @@ static enum method method_of(const char *method, bool *is_head)
         return METHOD_GET;
     return strcmp(method, "POST") == 0     ? METHOD_POST
            : strcmp(method, "DELETE") == 0 ? METHOD_DELETE
+           : strcmp(method, "PATCH") == 0  ? METHOD_PATCH
                                            : 0;
+}
+
+static size_t body_max_of(const struct request *req)
+{
+    return req->method & (METHOD_POST | METHOD_PATCH) ? req->route->body_max : 0;
 }
 
 /* Everything that is judged before the body; answers when it refuses. */
@@ -216,10 +223,11 @@ static void judge_head(struct request *req, const char *url, const char *method,
     }
     if (req->http->config.before(req) != 0)
         return;
-    size_t body_max = req->method == METHOD_POST ? req->route->body_max : 0;
+    size_t body_max = body_max_of(req);
+    bool none = req->route->body_optional && req->head.length == 0 && !req->head.chunked;
     if (req->head.length > body_max && body_max)
         http_error(req, API_ERROR_payload_too_large, "the body is larger than %zu bytes", body_max);
-    else if (body_max && !is_json(req->head.content_type))
+    else if (body_max && !none && !is_json(req->head.content_type))
         http_error(req, API_ERROR_unsupported_media_type, NULL);
 }
 
@@ -252,7 +260,7 @@ static enum MHD_Result first_call(struct http *http, struct MHD_Connection *mhd,
     judge_head(req, url, method, version);
     bool has_body = req->head.chunked || req->head.length > 0;
     if (!req->answered) {
-        req->body.max = req->method == METHOD_POST ? req->route->body_max : 0;
+        req->body.max = body_max_of(req);
         conn_enter(req->conn, has_body ? CONN_BODY : CONN_WORK);
         return MHD_YES;
     }

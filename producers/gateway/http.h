@@ -18,15 +18,16 @@ struct http;
 struct request;
 struct project;
 
-enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_DELETE = 4 };
+enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_DELETE = 4, METHOD_PATCH = 8 };
 
 struct route {
     const char *path; /* "/api/result/" + id when it ends in '/' and takes_tail */
     unsigned methods; /* enum method bits; HEAD goes with GET */
     bool takes_tail;
-    bool is_public;  /* needs no key */
-    bool is_submit;  /* rate-limited, needs a JSON body */
-    size_t body_max; /* 0 = no body wanted (one is read and dropped) */
+    bool is_public;     /* needs no key */
+    bool is_submit;     /* rate-limited, needs a JSON body */
+    size_t body_max;    /* of POST and PATCH; 0 = no body wanted (one is read and dropped) */
+    bool body_optional; /* none at all is fine */
     void (*handle)(struct request *req);
 };
 

@@ -273,6 +273,12 @@ static int gateway_open(struct gateway *gw, struct err *err)
     gw->tail_memory_bytes = (size_t)config_bytes(gw->config, SETTING_gateway_tail_memory);
     if (secret_load(config_text(gw->config, SETTING_secrets_master_file), &master, err) != 0 ||
         secret_load(config_text(gw->config, SETTING_secrets_signing_file), &signing, err) != 0 ||
+        secret_load(config_text(gw->config, SETTING_secrets_webhooks_file), &gw->webhooks, err) !=
+            0 ||
+        webhook_url_policy(config_text(gw->config, SETTING_webhooks_schemes),
+                           config_text(gw->config, SETTING_webhooks_ports),
+                           config_text(gw->config, SETTING_webhooks_allow_networks), &gw->urls,
+                           err) != 0 ||
         keystore_open(config_text(gw->config, SETTING_keystore_dir), KEYSTORE_CREATE, &gw->rnd,
                       &gw->keystore, err) != 0 ||
         loop_new(&gw->clock, &gw->loop, err) != 0 || open_signals(gw, err) != 0)

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #define KEYS_BODY_MAX 4096
+#define WEBHOOKS_BODY_MAX 16384
 #define DEPTH_TTL_MS 1000
 #define COMMITTED_TIMEOUT_MS 200
 #define ASK_PAUSE_MS 2000
@@ -71,6 +72,16 @@ const struct route gateway_routes[] = {
      .methods = METHOD_GET | METHOD_POST,
      .body_max = KEYS_BODY_MAX,
      .handle = keys_handle},
+    {.path = "/api/webhooks",
+     .methods = METHOD_GET | METHOD_POST,
+     .body_max = WEBHOOKS_BODY_MAX,
+     .handle = webhooks_handle},
+    {.path = "/api/webhooks/",
+     .methods = METHOD_GET | METHOD_POST | METHOD_PATCH | METHOD_DELETE,
+     .takes_tail = true,
+     .body_max = WEBHOOKS_BODY_MAX,
+     .body_optional = true,
+     .handle = webhook_handle},
     {.path = "/api/keys/", .methods = METHOD_DELETE, .takes_tail = true, .handle = key_handle},
 };
 const size_t gateway_route_count = COUNT_OF(gateway_routes);

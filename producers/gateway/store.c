@@ -1,6 +1,6 @@
 /* See store.h. Every tenant statement is preceded by set_config in its transaction. */
-#include "producers/gateway/store.h"
 #include "lib/base/strict.h"
+#include "producers/gateway/store_impl.h"
 #include "producers/gateway/table.h"
 #include <poll.h>
 #include <stdlib.h>
@@ -244,9 +244,8 @@ static int send_job(struct store *store, struct job job, const struct uuid *proj
     return 0;
 }
 
-static int send_rows(struct store *store, store_rows_fn *done, void *opaque,
-                     const struct uuid *project, const struct db_statement *statement,
-                     const struct db_param *params, size_t count)
+int store_rows(struct store *store, store_rows_fn *done, void *opaque, const struct uuid *project,
+               const struct db_statement *statement, const struct db_param *params, size_t count)
 {
     return send_job(store, (struct job){.kind = JOB_ROWS, .opaque = opaque, .rows = done}, project,
                     statement, params, count);
@@ -266,7 +265,7 @@ int store_load_keys(struct store *store, store_rows_fn *done, void *opaque)
     static const struct db_statement statement = {
         "gw_load_keys", "SELECT key_id, hash, revoked, project_id, plan, retention_class, "
                         "project_deleted FROM load_keys()"};
-    return send_rows(store, done, opaque, NULL, &statement, NULL, 0);
+    return store_rows(store, done, opaque, NULL, &statement, NULL, 0);
 }
 
 int store_result(struct store *store, const struct uuid *project, const struct uuid *id,
@@ -309,7 +308,7 @@ int store_open_count(struct store *store, const struct uuid *project, store_rows
         "SELECT count(*) FROM (SELECT FROM submissions WHERE project_id = $1::uuid "
         "AND NOT closed LIMIT 1000000) open"};
     struct db_param params[] = {db_uuid(project)};
-    return send_rows(store, done, opaque, project, &statement, params, 1);
+    return store_rows(store, done, opaque, project, &statement, params, 1);
 }
 
 int store_list(struct store *store, const struct uuid *project, const struct uuid *before,
@@ -330,7 +329,7 @@ int store_list(struct store *store, const struct uuid *project, const struct uui
         "AND ($4::text IS NULL OR s.language = $4::text) ORDER BY s.id DESC LIMIT $5::bigint"};
     struct db_param params[] = {db_uuid(project), db_uuid(before), db_text(verdict),
                                 db_text(language), db_int(limit)};
-    return send_rows(store, done, opaque, project, &statement, params, 5);
+    return store_rows(store, done, opaque, project, &statement, params, 5);
 }
 
 int store_usage(struct store *store, const struct uuid *project, int32_t day, int32_t month,
@@ -341,7 +340,7 @@ int store_usage(struct store *store, const struct uuid *project, int32_t day, in
                     "((kind IN ('requests', 'cpu_ns') AND day = $2::date) OR "
                     "(kind = 'requests_month' AND day = $3::date)) GROUP BY kind"};
     struct db_param params[] = {db_uuid(project), db_day(day), db_day(month)};
-    return send_rows(store, done, opaque, project, &statement, params, 3);
+    return store_rows(store, done, opaque, project, &statement, params, 3);
 }
 
 int store_project(struct store *store, const struct uuid *project, store_rows_fn *done,
@@ -351,7 +350,7 @@ int store_project(struct store *store, const struct uuid *project, store_rows_fn
         "gw_project", "SELECT id, name, plan, retention_class, taxonomy, created_at FROM projects "
                       "WHERE id = $1::uuid"};
     struct db_param params[] = {db_uuid(project)};
-    return send_rows(store, done, opaque, project, &statement, params, 1);
+    return store_rows(store, done, opaque, project, &statement, params, 1);
 }
 
 int store_keys(struct store *store, const struct uuid *project, store_rows_fn *done, void *opaque)
@@ -360,7 +359,7 @@ int store_keys(struct store *store, const struct uuid *project, store_rows_fn *d
         "gw_keys", "SELECT id, kind, label, hint, created_at, revoked_at FROM api_keys "
                    "WHERE project_id = $1::uuid ORDER BY created_at DESC, id DESC LIMIT 1000"};
     struct db_param params[] = {db_uuid(project)};
-    return send_rows(store, done, opaque, project, &statement, params, 1);
+    return store_rows(store, done, opaque, project, &statement, params, 1);
 }
 
 int store_key_create(struct store *store, const struct uuid *project,
@@ -377,7 +376,7 @@ int store_key_create(struct store *store, const struct uuid *project,
                                 db_text(key->label),
                                 db_text(key->hint),
                                 db_time(key->created_ns)};
-    return send_rows(store, done, opaque, project, &statement, params, 7);
+    return store_rows(store, done, opaque, project, &statement, params, 7);
 }
 
 int store_key_revoke(struct store *store, const struct uuid *project, const struct uuid *key,
@@ -388,5 +387,5 @@ int store_key_revoke(struct store *store, const struct uuid *project, const stru
                          "WHERE project_id = $1::uuid AND id = $2::uuid "
                          "RETURNING kind, revoked_at"};
     struct db_param params[] = {db_uuid(project), db_uuid(key), db_time(at_ns)};
-    return send_rows(store, done, opaque, project, &statement, params, 3);
+    return store_rows(store, done, opaque, project, &statement, params, 3);
 }

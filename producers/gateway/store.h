@@ -73,6 +73,60 @@ struct store_new_key {
 };
 int store_key_create(struct store *store, const struct uuid *project,
                      const struct store_new_key *key, store_rows_fn *done, void *opaque) MUST_CHECK;
+/* ---- webhooks (store_webhooks.c): of the project alone, deleted ones left out ---- */
+/* Rows: id, events joined by commas, sealed, created_at, updated_at, disabled_at, disabled_reason,
+ * version. before NULL: from the newest. */
+int store_hooks(struct store *store, const struct uuid *project, const struct uuid *before,
+                int limit, store_rows_fn *done, void *opaque) MUST_CHECK;
+int store_hook(struct store *store, const struct uuid *project, const struct uuid *id,
+               store_rows_fn *done, void *opaque) MUST_CHECK;
+#define STORE_HOOKS_MAX 100 /* of a project */
+/* Affects no row when the project has STORE_HOOKS_MAX. */
+int store_hook_create(struct store *store, const struct uuid *project, const struct uuid *id,
+                      const char *events, struct span sealed, int64_t at_ns, store_rows_fn *done,
+                      void *opaque) MUST_CHECK;
+/* Affects no row when it changed since `version`. */
+int store_hook_change(struct store *store, const struct uuid *project, const struct uuid *id,
+                      int64_t version, const char *events, struct span sealed, int64_t at_ns,
+                      store_rows_fn *done, void *opaque) MUST_CHECK;
+enum hook_state { HOOK_ENABLE, HOOK_DISABLE, HOOK_DELETE };
+int store_hook_state(struct store *store, const struct uuid *project, const struct uuid *id,
+                     enum hook_state state, int64_t at_ns, store_rows_fn *done,
+                     void *opaque) MUST_CHECK;
+/* A test message. Affects no row when the endpoint is disabled or not there. */
+int store_hook_test(struct store *store, const struct uuid *project, const struct uuid *id,
+                    const struct uuid *subject, const char *data, store_rows_fn *done,
+                    void *opaque) MUST_CHECK;
+/* Rows: subject, event, message id, generation, state, attempts, next_due_at, last_at, last_status,
+ * last_error, published_at; of endpoints of every kind, deleted ones too. No row: no such endpoint;
+ * one row of nulls: no delivery. state NULL: any. */
+int store_hook_deliveries(struct store *store, const struct uuid *project, const struct uuid *id,
+                          const struct uuid *before, const char *state, int limit,
+                          store_rows_fn *done, void *opaque) MUST_CHECK;
+/* Rows: message id, generation, attempt, at, address, port, status, error, latency_us, outcome,
+ * next_due_at; no row and nulls as above. message NULL: of all; before: of the row that a page
+ * ended with. */
+struct store_attempts {
+    const struct uuid *message;
+    int64_t before_ns; /* 0 = from the newest */
+    struct uuid before;
+    int limit;
+};
+int store_hook_attempts(struct store *store, const struct uuid *project, const struct uuid *id,
+                        const struct store_attempts *ask, store_rows_fn *done,
+                        void *opaque) MUST_CHECK;
+/* Asks for messages again: a new generation of each that is settled. Rows: how many; none when the
+ * endpoint is disabled or not there. */
+#define STORE_REDELIVER_MAX 10000
+struct store_redeliver {
+    const struct uuid *message;       /* NULL: all in the range */
+    const char *state;                /* NULL: any that is settled */
+    const struct uuid *since, *until; /* of their subjects' time; NULL: open */
+};
+int store_hook_redeliver(struct store *store, const struct uuid *project, const struct uuid *id,
+                         const struct store_redeliver *ask, store_rows_fn *done,
+                         void *opaque) MUST_CHECK;
+
 /* Rows: kind, revoked_at of the key; none when it is not the project's. */
 int store_key_revoke(struct store *store, const struct uuid *project, const struct uuid *key,
                      int64_t at_ns, store_rows_fn *done, void *opaque) MUST_CHECK;

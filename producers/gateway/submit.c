@@ -6,6 +6,7 @@
  * harmless. As long as the oldest record in flight is older than AWAY_MS, new requests get 503
  * without producing anything. */
 #include "producers/gateway/submit_impl.h"
+#include <stdio.h>
 
 #define ACK_MS 10000
 #define AWAY_MS 3000
@@ -54,6 +55,11 @@ int submit_parse(struct submit *sub, char field[FIELD_NAME], struct err *err)
     buf_clear(&subs->plain);
     if (submission_parse(buf_span(&sub->req->body), &subs->gw->arena, &sub->sub, field, err) != 0)
         return -1;
+    if (sub->sub.webhook_url.data &&
+        webhook_url_check(&subs->gw->urls, sub->sub.webhook_url, err) != 0) {
+        snprintf(field, FIELD_NAME, "webhook_url");
+        return err_wrap(err, "webhook_url");
+    }
     return submission_pack(&sub->sub, &subs->plain, err);
 }
 

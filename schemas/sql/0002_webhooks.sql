@@ -69,6 +69,7 @@ CREATE TABLE webhook_attempts (
     next_due_at timestamptz,
     PRIMARY KEY (message_id, generation, attempt)
 );
+CREATE INDEX ON webhook_attempts (endpoint_id, at DESC, message_id);
 
 -- Whoever writes work for relay wakes it.
 CREATE FUNCTION wake_relay() RETURNS trigger LANGUAGE plpgsql SET search_path = rustbox, pg_temp AS $$

@@ -137,6 +137,7 @@ int bench_clean(void **state)
     }
     bench.lines = 0;
     bench.retention_class = RETENTION_CLASS_DEFAULT;
+    bench.webhook_url = NULL;
     memset(bench.next, 0, sizeof bench.next);
     assert_ok(
         db_script(bench.sql,
@@ -222,6 +223,10 @@ static struct line *append_submission(struct envelope *env, const char *code)
                              .profile = env->profile,
                              .code = span_text(code),
                              .stdin_data = SPAN_LIT("")};
+    if (bench.webhook_url) {
+        sub.webhook_url = span_text(bench.webhook_url);
+        sub.webhook_secret = SPAN_LIT("a secret of v1");
+    }
     BUF_AUTO struct buf plain;
     buf_init(&plain, RECORD_BYTES_MAX);
     assert_ok(submission_pack(&sub, &plain, &err), err);

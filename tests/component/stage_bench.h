@@ -46,6 +46,7 @@ struct bench {
     size_t lines;
     int64_t next[64];         /* offsets by partition */
     uint16_t retention_class; /* of new submissions */
+    const char *webhook_url;  /* of new submissions; NULL = none */
     struct outbox out;
 };
 

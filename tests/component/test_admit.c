@@ -221,6 +221,42 @@ static void a_lost_connection_is_no_loss(void **state)
     admit_stage.close(self);
 }
 
+/* Rule 13: in transaction 1, sealed, once; a URL that the installation refuses rejects. */
+static void a_one_submission_endpoint_is_registered(void **state)
+{
+    (void)state;
+    struct err err;
+    struct webhook_endpoint doc;
+    uint8_t secret[KEY_BYTES];
+    void *admit = open_admit();
+    memset(secret, 3, sizeof secret);
+    bench.webhook_url = "https://example.com/hook";
+    bench_submit(PROJECT_FREE, NULL, "a");
+    bench.webhook_url = "https://10.0.0.1/";
+    bench_submit(PROJECT_FREE, NULL, "b");
+    bench.webhook_url = NULL;
+    bench_submit(PROJECT_FREE, NULL, "c");
+    run(admit, 0, 3);
+    run(admit, 0, 3); /* again */
+    assert_int_equal(bench_sql("SELECT count(*) FROM rustbox.webhook_endpoints WHERE kind = "
+                               "'submission' AND cardinality(events) = 2"),
+                     1);
+    assert_int_equal(bench_cause(&bench.log[1]), CAUSE_ie_rejected_invalid);
+    struct uuid id = webhook_submission_endpoint(secret, &bench.log[0].env.id);
+    static const struct db_statement read = {
+        "read_sealed", "SELECT sealed FROM rustbox.webhook_endpoints WHERE id = $1"};
+    struct db_param param = db_uuid(&id);
+    DB_RESULT_AUTO rows = {0};
+    assert_ok(db_exec(bench.sql, &read, &param, 1, &rows, &err), err);
+    assert_int_equal(db_rows(&rows), 1);
+    assert_ok(webhook_endpoint_open(secret, &bench.log[0].env.project, &id,
+                                    db_get_bytes(&rows, 0, 0), &doc, &err),
+              err);
+    assert_string_equal(doc.url, "https://example.com/hook");
+    assert_string_equal(doc.secrets[0].text, "a secret of v1");
+    admit_stage.close(admit);
+}
+
 /* Rules 7 and 8 over several batches, with the verdict of the owner there already (G2). */
 static void a_repeat_of_a_finished_owner_tells_its_endpoint(void **state)
 {
@@ -262,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup(the_stored_decision_stands, bench_clean),
         cmocka_unit_test_setup(what_moves_meanwhile_is_decided_again, bench_clean),
         cmocka_unit_test_setup(a_lost_connection_is_no_loss, bench_clean),
+        cmocka_unit_test_setup(a_one_submission_endpoint_is_registered, bench_clean),
         cmocka_unit_test_setup(a_repeat_of_a_finished_owner_tells_its_endpoint, bench_clean),
         cmocka_unit_test_setup(a_dropped_day_stalls_nothing, bench_clean),
     };

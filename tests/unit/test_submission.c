@@ -98,10 +98,16 @@ static const struct bad {
      "sourcecode: is not a field of this request"},
     {SPAN_LIT("{" OK ",\"\":\"SECRET\"}"), "", ": is not a field of this request"},
     {SPAN_LIT("{" OK ",\"a\\nb\":1}"), "a?b", "a?b: is not a field of this request"},
-    {SPAN_LIT("{" OK ",\"webhook_url\":\"https://SECRET\"}"), "webhook_url",
-     "webhook_url: webhooks are not available yet"},
-    {SPAN_LIT("{" OK ",\"webhook_secret\":\"SECRET\"}"), "webhook_secret",
-     "webhook_secret: webhooks are not available yet"},
+    {SPAN_LIT("{" OK ",\"webhook_url\":\"https://SECRET\"}"), "webhook_secret",
+     "webhook_secret: is required with webhook_url"},
+    {SPAN_LIT("{" OK ",\"webhook_secret\":\"SECRETSECRET\"}"), "webhook_secret",
+     "webhook_secret: must come with webhook_url"},
+    {SPAN_LIT("{" OK ",\"webhook_url\":\"\",\"webhook_secret\":\"SECRETSECRET\"}"), "webhook_url",
+     "webhook_url: must be 1 to 2048 bytes, got 0"},
+    {SPAN_LIT("{" OK ",\"webhook_url\":\"https://x\",\"webhook_secret\":\"SECRET\"}"),
+     "webhook_secret", "webhook_secret: must have 8 to 256 characters"},
+    {SPAN_LIT("{" OK ",\"webhook_url\":\"https://x\",\"webhook_secret\":\"whsec_SECRET\"}"),
+     "webhook_secret", "webhook_secret: must be whsec_ and the base64 of 24 to 64 bytes"},
     {SPAN_LIT("{" OK ",\"files\":[]}"), "files", "files: is not available yet"},
     {SPAN_LIT("{" OK ",\"args\":[]}"), "args", "args: is not available yet"},
     {SPAN_LIT("{" OK ",\"limits\":{}}"), "limits", "limits: is not available yet"},
@@ -257,8 +263,10 @@ static void canonical_is_golden(void **state)
 static void payloads_return(void **state)
 {
     (void)state;
-    struct submission sub = {LANGUAGE_rust, PROFILE_AGENT, SPAN_LIT("fn main() {}"),
-                             SPAN_LIT("in\n")},
+    struct submission sub = {.language = LANGUAGE_rust,
+                             .profile = PROFILE_AGENT,
+                             .code = SPAN_LIT("fn main() {}"),
+                             .stdin_data = SPAN_LIT("in\n")},
                       back;
     struct err err;
     BUF_AUTO struct buf out = {.max = 1000};
@@ -272,6 +280,28 @@ static void payloads_return(void **state)
     assert_int_equal(back.profile, PROFILE_AGENT);
     assert_true(span_eq(back.code, sub.code));
     assert_true(span_eq(back.stdin_data, sub.stdin_data));
+    assert_null(back.webhook_url.data);
+}
+
+/* They travel in the payload and count in the fingerprint. */
+static void webhooks_travel_along(void **state)
+{
+    (void)state;
+    struct submission sub, back;
+    struct err err;
+    BUF_AUTO struct buf out = {.max = 10000}, text = {.max = 10000};
+    assert_ok(submission_parse(SPAN_LIT("{\"language\":\"c\",\"code\":\"x\",\"webhook_url\":"
+                                        "\"https://a.example/\",\"webhook_secret\":\"12345678\"}"),
+                               &arena, &sub, NULL, &err),
+              err);
+    assert_ok(submission_pack(&sub, &out, &err), err);
+    assert_ok(submission_unpack(buf_span(&out), &arena, &back, &err), err);
+    assert_true(span_is(back.webhook_url, "https://a.example/"));
+    assert_true(span_is(back.webhook_secret, "12345678"));
+    assert_ok(submission_canonical(&back, &text, &err), err);
+    assert_string_equal(buf_text(&text),
+                        "{\"code\":\"x\",\"language\":\"c\",\"profile\":\"judge\",\"stdin\":\"\","
+                        "\"webhook_secret\":\"12345678\",\"webhook_url\":\"https://a.example/\"}");
 }
 
 /* What a producer that bypasses the gateway could seal. */
@@ -384,6 +414,7 @@ int main(void)
         cmocka_unit_test(nesting_is_counted_first),
         cmocka_unit_test(canonical_is_golden),
         cmocka_unit_test(payloads_return),
+        cmocka_unit_test(webhooks_travel_along),
         cmocka_unit_test(sealed_rubbish_is_refused),
         cmocka_unit_test(idempotency_keys),
     };
