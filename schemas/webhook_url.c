@@ -165,8 +165,6 @@ static int check_labels(struct span host, size_t *labels, struct err *err)
         if (len == 0 || len > LABEL_MAX || text[from] == '-' || text[from + len - 1] == '-')
             return refuse(err, "has a malformed host name: parts of 1 to 63 letters, digits and "
                                "hyphens, separated by single dots");
-        if (begins(span_of(text + from, len), "xn--") && len == 4)
-            return refuse(err, "has a malformed host name: xn-- needs more");
         from += len + 1;
         ++*labels;
     }

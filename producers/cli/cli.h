@@ -66,6 +66,8 @@ int api_refused(int status, const json_t *json, struct err *err);
  */
 int api_await(struct api *api, const char *id, int timeout_s, json_t **json,
               struct err *err) MUST_CHECK;
+/* Appends &name=value, with everything but unreserved characters as %XX (RFC 3986). */
+void cli_query(struct buf *path, const char *name, const char *value);
 const char *json_text(const json_t *object, const char *name); /* "" when it is not there */
 
 /* ---- printing ---- */
@@ -80,5 +82,8 @@ int option_number(const struct args *args, int option, const char *name, int64_t
                   int64_t max, int64_t *out, struct err *err) MUST_CHECK;
 
 extern const struct verb verb_submit, verb_result, verb_watch, verb_list, verb_usage, verb_balance,
+    verb_webhook_create, verb_webhook_list, verb_webhook_show, verb_webhook_update,
+    verb_webhook_rotate, verb_webhook_test, verb_webhook_enable, verb_webhook_disable,
+    verb_webhook_delete, verb_webhook_deliveries, verb_webhook_attempts, verb_webhook_redeliver,
     verb_admin_migrate, verb_admin_topics, verb_admin_project_create, verb_admin_project_list,
     verb_admin_key_create, verb_admin_key_list, verb_admin_key_revoke;

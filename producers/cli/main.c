@@ -13,6 +13,18 @@ static const struct verb *const verbs[] = {
     &verb_list,
     &verb_usage,
     &verb_balance,
+    &verb_webhook_create,
+    &verb_webhook_list,
+    &verb_webhook_show,
+    &verb_webhook_update,
+    &verb_webhook_rotate,
+    &verb_webhook_test,
+    &verb_webhook_enable,
+    &verb_webhook_disable,
+    &verb_webhook_delete,
+    &verb_webhook_deliveries,
+    &verb_webhook_attempts,
+    &verb_webhook_redeliver,
     &verb_admin_migrate,
     &verb_admin_topics,
     &verb_admin_project_create,
@@ -170,10 +182,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0)
         return puts("rustbox " RUSTBOX_VERSION) < 0 ? EXIT_FAILED : EXIT_AC;
-    if (strcmp(argv[1], "admin") == 0)
-        fputs(
-            "rustbox: admin wants one of its verbs, like \"admin key list\"; see rustbox --help\n",
-            stderr);
+    if (strcmp(argv[1], "admin") == 0 || strcmp(argv[1], "webhook") == 0)
+        fprintf(stderr, "rustbox: %s wants one of its verbs, like \"%s\"; see rustbox --help\n",
+                argv[1], argv[1][0] == 'a' ? "admin key list" : "webhook list");
     else
         fprintf(stderr, "rustbox: there is no verb \"%s\"; see rustbox --help\n", argv[1]);
     return EXIT_USAGE;

@@ -80,8 +80,7 @@ static const struct option list_options[] = {
     [LIST_LANGUAGE] = {"--language", "NAME", "only this language"},
 };
 
-/* Everything but unreserved characters as %XX (RFC 3986). */
-static void put_query(struct buf *path, const char *name, const char *value)
+void cli_query(struct buf *path, const char *name, const char *value)
 {
     buf_printf(path, "&%s=", name);
     for (; *value; value++) {
@@ -107,7 +106,7 @@ static int run_list(const struct args *args, int *exit_code, struct err *err)
     buf_printf(&path, "/api/submissions?limit=%d", (int)limit);
     for (size_t n = LIST_CURSOR; n < COUNT_OF(names); n++)
         if (args->value[n])
-            put_query(&path, names[n], args->value[n]);
+            cli_query(&path, names[n], args->value[n]);
     if (path.failed)
         return err_set(err, ERR_CONFIG, "the options are too long");
     *exit_code = EXIT_AC;

@@ -51,7 +51,7 @@ static const struct {
     {"https://example.com./", "malformed host name"},
     {"https://-a.example/", "malformed host name"},
     {"https://a-.example/", "malformed host name"},
-    {"https://xn--.example/", "xn-- needs more"},
+    {"https://xn--.example/", "malformed host name"},
     {"https://exa$mple.com/", "character that names do not have"},
     {"https://intranet/", "without a domain"},
     {"https://example.com:22/", "port 22"},
