@@ -54,6 +54,11 @@ int box_fd(const struct box *box);
 int box_submit(struct box *box, const struct box_job *job, struct err *err) MUST_CHECK;
 int box_cancel(struct box *box, const struct uuid *id,
                struct err *err) MUST_CHECK; /* a report follows */
+/* Erases what the launcher keeps of a project: compiled programs and their sources, also those of
+ * jobs in flight. Waits up to timeout_ms for the answer, so it needs a connection without jobs of
+ * its own (ERR_INVALID otherwise); *entries is how many there were. After an error ask again. */
+int box_forget(struct box *box, const struct uuid *project, int timeout_ms, uint64_t *entries,
+               struct err *err) MUST_CHECK;
 /* 1 = a report, 0 = none now, -1 = error. */
 int box_next(struct box *box, struct box_report *out, struct err *err) MUST_CHECK;
 void box_report_done(struct box_report *report);

@@ -32,7 +32,9 @@ static int connect_to(const char *path, struct err *err)
     return take_fd(&fd);
 }
 
-static int wait_greeting(struct box *box, int timeout_ms, struct box_info *info, struct err *err)
+/* One message without descriptors; `what` names it in the error. */
+static int wait_message(struct box *box, const char *what, int timeout_ms, struct span *text,
+                        struct err *err)
 {
     struct pollfd poller = {.fd = box->fd, .events = POLLIN};
     int ready;
@@ -40,12 +42,21 @@ static int wait_greeting(struct box *box, int timeout_ms, struct box_info *info,
         ready = poll(&poller, 1, timeout_ms);
     while (ready < 0 && errno == EINTR);
     if (ready <= 0)
-        return err_set(err, ERR_LAUNCHER, "no greeting from the launcher within %d ms", timeout_ms);
+        return err_set(err, ERR_LAUNCHER, "no %s from the launcher within %d ms", what, timeout_ms);
     int fds[WIRE_FDS];
+    int got = wire_recv(box->fd, box->buffer, sizeof box->buffer, text, fds, err);
+    for (size_t i = 0; i < WIRE_FDS; i++)
+        cleanup_fd(&fds[i]);
+    if (got == 0)
+        return err_set(err, ERR_LAUNCHER, "no %s from the launcher", what);
+    return got < 0 ? -1 : 0;
+}
+
+static int wait_greeting(struct box *box, int timeout_ms, struct box_info *info, struct err *err)
+{
     struct span text;
-    int got = wire_recv(box->fd, box->buffer, sizeof box->buffer, &text, fds, err);
-    if (got <= 0)
-        return got < 0 ? -1 : err_set(err, ERR_LAUNCHER, "no greeting from the launcher");
+    if (wait_message(box, "greeting", timeout_ms, &text, err) != 0)
+        return -1;
     if (wire_decode_greeting(text, info, err) != 0)
         return -1;
     box->slots = info->slots;
@@ -134,6 +145,23 @@ int box_cancel(struct box *box, const struct uuid *id, struct err *err)
 {
     struct wire_request request = {.kind = WIRE_CANCEL, .job = {.id = *id}};
     return send_request(box, &request, NULL, 0, err);
+}
+
+int box_forget(struct box *box, const struct uuid *project, int timeout_ms, uint64_t *entries,
+               struct err *err)
+{
+    struct wire_request request = {.kind = WIRE_FORGET, .job = {.project = *project}};
+    struct uuid forgotten;
+    struct span text;
+    if (box->in_flight > 0)
+        return err_set(err, ERR_INVALID, "forgetting a project needs a connection without jobs");
+    if (send_request(box, &request, NULL, 0, err) != 0 ||
+        wait_message(box, "answer", timeout_ms, &text, err) != 0 ||
+        wire_decode_forgotten(text, &forgotten, entries, err) != 0)
+        return -1;
+    return uuid_eq(&forgotten, project)
+               ? 0
+               : err_set(err, ERR_LAUNCHER, "the launcher forgot another project: reconnect");
 }
 
 static int map_output(int fd, struct span *out, void **map, struct err *err)

@@ -1,4 +1,4 @@
-/* Carrying a compile's output over to the run. */
+/* Carrying a compile's output over to the run, into the compile cache and out of it again. */
 #pragma once
 #include "lib/base/err.h"
 #include <stdbool.h>
@@ -11,10 +11,21 @@ struct harvest {
     bool follow_links;  /* tests only: leaves the layer off, to see what it stops */
 };
 
+/* What was copied. */
+struct harvested {
+    uint64_t files; /* directories too */
+    uint64_t bytes; /* of memory that a copy takes */
+    uint64_t sum;   /* of names and contents, whatever their order */
+};
+
 /* Copies it into a fresh tmpfs, read-only and executable, and returns that one's descriptor. Call
  * only when the compile's group is empty: nobody can change the files then. Output that cannot be
  * taken (missing, no regular file, too large, too many) is the compiled program's doing and no
  * failure of the sandbox: the result is then empty, *refused (else ERR_NONE) says why, and the run
  * ends as that of a program without a binary. */
-int harvest(int tmp_mount, const struct harvest *what, struct err *refused,
+int harvest(int tmp_mount, const struct harvest *what, struct harvested *took, struct err *refused,
             struct err *err) MUST_CHECK;
+/* Copies it from one directory to another, both the launcher's own. Leaves what it copied behind
+ * when it fails. */
+int harvest_copy(int from, int to, const struct harvest *what, struct harvested *took,
+                 struct err *err) MUST_CHECK;

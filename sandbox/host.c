@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_OWN 192 /* the launcher's, its clients', and a deep harvest */
+#define DESCRIPTORS_OWN 200 /* the launcher's, its clients', and a deep harvest */
 /* A running job takes about 25; a queued or reporting one, of which every client may have as many
  * as there are slots, takes 2. */
 #define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS)
@@ -128,7 +128,9 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
         warm_open(host, err) != 0)
         return -1;
-    return loop_open(&host->loop, err);
+    if (loop_open(&host->loop, err) != 0)
+        return -1;
+    return cache_open(&host->loop, &host->config.cache, &host->cache, err);
 }
 
 static void close_stale(struct host *host)
@@ -166,6 +168,7 @@ void host_close(struct host *host)
 {
     warm_close(host);
     cgroup_root_close(&host->cgroups);
+    cache_close(host->cache);
     loop_close(&host->loop);
     filters_done(host->filters);
     close_stale(host);

@@ -1,6 +1,7 @@
 /* What the launcher holds for its whole life: configuration, toolchains, filters, roots, control
  * groups, user ids. Made once by main.c, handed down; nothing in here belongs to a job. */
 #pragma once
+#include "sandbox/cache.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/loop.h"
@@ -20,6 +21,7 @@ struct host_config {
     uid_t allowed_uid;
     gid_t socket_gid;
     bool permissive;
+    struct cache_limits cache;
     uint32_t warm;       /* sandboxes kept ready for each language that was asked for; 0 = none */
     uint32_t layers_off; /* enum child_layer, test builds only */
 };
@@ -40,6 +42,7 @@ struct host {
     int null_fd, home_ns;         /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
     struct nets nets;             /* network namespaces made ahead */
+    struct cache *cache;          /* NULL = no compile cache */
     struct warm_pool *warm;       /* NULL = no warm tier */
     int stale[HOST_STALE];        /* descriptors that are closed when there is nothing else to do */
     size_t stale_count;

@@ -4,7 +4,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/strict.h"
-#include "sandbox/harvest.h"
+#include "sandbox/job_cache.h"
 #include "sandbox/mounts.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/warm.h"
@@ -160,21 +160,29 @@ static void finish(struct job *job)
     job->done(job);
 }
 
+static struct harvest output_of(const struct job *job)
+{
+    const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
+    return (struct harvest){.name = toolchain->output,
+                            .directory = toolchain->output_is_directory,
+                            .max_bytes = job->request.compile.file_bytes};
+}
+
 /* Compiled well: the output becomes the run's /box, and the compiler's text is not the program's.
  */
 static void carry_over(struct job *job)
 {
     struct err refused, err;
-    const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
-    struct harvest what = {.name = toolchain->output,
-                           .directory = toolchain->output_is_directory,
-                           .max_bytes = job->request.compile.file_bytes};
-    job->box_mount = harvest(job->phase->tmp_mount, &what, &refused, &err);
+    struct harvest what = output_of(job);
+    struct harvested took = {0};
+    job->box_mount = harvest(job->phase->tmp_mount, &what, &took, &refused, &err);
     drop_phase(job);
     if (job->box_mount < 0)
         return give_up(job, err.message);
     if (refused.code != ERR_NONE)
         phase_note(&job->ev, "%s", refused.message);
+    else
+        job_keep(job, &what, &took);
     if (ftruncate(job->files[PIPE_ERR], 0) != 0 || lseek(job->files[PIPE_ERR], 0, SEEK_SET) != 0)
         return give_up(job, "the compiler's output could not be put aside");
     start_phase(job, false);
@@ -203,6 +211,8 @@ void job_start(struct job *job)
              host->cgroups.backend->name);
     if (!toolchain->available)
         return give_up(job, toolchain->why_missing);
+    struct harvest what = output_of(job);
+    job_recall(job, &what);
     if (open_files(job, &err) != 0)
         return give_up(job, err.message);
     start_phase(job, toolchain->has_compile && job->box_mount < 0);
@@ -219,6 +229,7 @@ void job_never_ran(struct job *job)
 {
     job->cancelled = true;
     job->ev.setup_ok = true; /* no set-up failed */
+    snprintf(job->ev.compile_cache, sizeof job->ev.compile_cache, "off");
     job->ev.run.actions = ACTION_KILL_CANCEL;
     job->ev.started_wall_ns = job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
 }
@@ -235,6 +246,7 @@ void job_release_inputs(struct job *job)
 {
     int *fds[] = {&job->code, &job->input, &job->input_mount, &job->source_mount, &job->box_mount};
     close_all(fds, COUNT_OF(fds));
+    cache_ticket_done(&job->ticket);
 }
 
 void job_release(struct job *job)

@@ -3,6 +3,7 @@
  * A job owns its memfds for code, stdin and outputs. job_start returns at once; `done` is called
  * exactly once, also when the start fails (then from within job_start). */
 #pragma once
+#include "sandbox/cache.h"
 #include "sandbox/phase.h"
 #include "sandbox/wire.h"
 
@@ -14,6 +15,7 @@ struct job {
     int input_mount;        /* a tmpfs holding stdin, owned while the job runs */
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */
+    struct cache_ticket ticket; /* of its compile; released with the inputs */
     struct evidence ev;
     struct phase *phase;    /* the one that runs, owned; NULL between and after */
     int64_t at[STEP_COUNT]; /* when the last phase reached each step */

@@ -26,6 +26,9 @@ static const char help[] =
     "  --permissive       run although required isolation is missing; marks every verdict\n"
     "  --warm N           keep N sandboxes ready for each language that was asked for, each used\n"
     "                     once (default 0, at most 16)\n"
+    "  --cache-bytes N    memory for compiled programs, each found again by its own project only\n"
+    "                     (default 268435456; 0 = compile every time)\n"
+    "  --cache-entries N  compiled programs kept of one project (default 256, at most 4096)\n"
     "  --check            try a sandbox, print what is in force, exit 0 when all required is\n"
     "  --help             this text\n";
 
@@ -80,6 +83,25 @@ static int set_warm(const char *text, struct host_config *config, struct err *er
     return 0;
 }
 
+static int set_cache(const char *bytes, const char *entries, struct cache_limits *cache,
+                     struct err *err)
+{
+    uint64_t number;
+    if (bytes && (span_u64(span_text(bytes), &number) != 0 || number > CACHE_BYTES_MAX ||
+                  (number > 0 && number < CACHE_BYTES_MIN)))
+        return err_set(err, ERR_CONFIG, "--cache-bytes must be 0 or between %llu and %llu",
+                       (unsigned long long)CACHE_BYTES_MIN, (unsigned long long)CACHE_BYTES_MAX);
+    if (bytes)
+        cache->bytes = number;
+    if (entries &&
+        (span_u64(span_text(entries), &number) != 0 || number < 1 || number > CACHE_ENTRIES_MAX))
+        return err_set(err, ERR_CONFIG, "--cache-entries must be between 1 and %d",
+                       CACHE_ENTRIES_MAX);
+    if (entries)
+        cache->project_entries = (uint32_t)number;
+    return 0;
+}
+
 #ifdef RUSTBOX_TEST_LAYERS
 static int set_layer(const char *text, struct host_config *config, struct err *err)
 {
@@ -112,6 +134,8 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
                                             {"group", 1, NULL, 'g'},
                                             {"permissive", 0, NULL, 'p'},
                                             {"warm", 1, NULL, 'w'},
+                                            {"cache-bytes", 1, NULL, 'b'},
+                                            {"cache-entries", 1, NULL, 'e'},
                                             {"check", 0, NULL, 'c'},
                                             {"help", 0, NULL, 'h'},
 #ifdef RUSTBOX_TEST_LAYERS
@@ -134,6 +158,10 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
             config->permissive = true;
         else if (option == 'w')
             result = set_warm(optarg, config, err);
+        else if (option == 'b')
+            result = set_cache(optarg, NULL, &config->cache, err);
+        else if (option == 'e')
+            result = set_cache(NULL, optarg, &config->cache, err);
         else if (option == 'c')
             *check = true;
 #ifdef RUSTBOX_TEST_LAYERS
@@ -207,7 +235,10 @@ static int run(const struct host_config *config, bool check, struct err *err)
 int main(int argc, char **argv)
 {
     struct host_config config = {.socket_path = "/run/rustbox/box.sock",
-                                 .state_dir = "/run/rustbox-box"};
+                                 .state_dir = "/run/rustbox-box",
+                                 .cache = {.bytes = CACHE_BYTES_DEFAULT,
+                                           .project_entries = CACHE_PROJECT_ENTRIES_DEFAULT,
+                                           .age_ns = CACHE_AGE_NS}};
     struct err err;
     bool check = false;
     log_open("rustbox-box", LOG_INFO, STDERR_FILENO, &clock_system);

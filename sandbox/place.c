@@ -114,16 +114,18 @@ void place_add(struct server *server, struct client *client, const struct box_jo
     CHECK(place); /* clients times slots places, and no client has more than slots */
     *place = (struct place){
         .server = server, .client = client, .state = PLACE_QUEUED, .order = server->arrivals++};
-    place->job = (struct job){.host = server->host,
-                              .request = *request,
-                              .code = code,
-                              .input = input,
-                              .files = {-1, -1},
-                              .input_mount = -1,
-                              .source_mount = -1,
-                              .box_mount = -1,
-                              .done = on_job_done,
-                              .owner = place};
+    place->job = (struct job){
+        .host = server->host,
+        .request = *request,
+        .code = code,
+        .input = input,
+        .files = {-1, -1},
+        .input_mount = -1,
+        .source_mount = -1,
+        .box_mount = -1,
+        .ticket = {.project = request->project, .epoch = cache_epoch(server->host->cache)},
+        .done = on_job_done,
+        .owner = place};
     client->jobs++;
 }
 

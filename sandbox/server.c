@@ -1,6 +1,6 @@
 /* Connections and jobs. A client may have `slots` jobs in flight and the launcher runs `slots` of
- * all clients' at once, in order of arrival. Whatever a client sends that is not exactly a job or a
- * cancel closes its connection, and its jobs end; nobody else notices. */
+ * all clients' at once, in order of arrival. Whatever a client sends that is not exactly a job, a
+ * cancel or a forget closes its connection, and its jobs end; nobody else notices. */
 #include "sandbox/server.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
@@ -63,6 +63,19 @@ static int take_job(struct client *client, const struct box_job *request, int fd
     return 0;
 }
 
+/* Answered, because whoever erases a project has to know that it is done. */
+static int forget(struct client *client, const struct uuid *project, struct err *err)
+{
+    uint64_t entries = cache_forget(client->server->host->cache, project);
+    BUF_AUTO struct buf text;
+    buf_init(&text, BOX_MESSAGE_BYTES);
+    log_event(LOG_INFO, "project_forgotten", kv_uuid("project", project), kv("entries", entries));
+    if (wire_encode_forgotten(project, entries, &text, err) != 0)
+        return -1;
+    int sent = wire_send(client->watch.fd, buf_span(&text), NULL, 0, err);
+    return sent == 0 ? err_set(err, ERR_LAUNCHER, "a client that forgets does not read") : sent - 1;
+}
+
 static int handle(struct client *client, struct span text, int fds[WIRE_FDS], struct err *err)
 {
     struct wire_request request;
@@ -71,7 +84,9 @@ static int handle(struct client *client, struct span text, int fds[WIRE_FDS], st
     if (request.kind == WIRE_JOB)
         return take_job(client, &request.job, fds, err);
     if (fds[0] >= 0)
-        return err_set(err, ERR_INVALID, "a cancel comes without descriptors");
+        return err_set(err, ERR_INVALID, "a cancel or a forget comes without descriptors");
+    if (request.kind == WIRE_FORGET)
+        return forget(client, &request.job.project, err);
     struct place *place = place_find(client->server, client, &request.job.id);
     if (place) /* else its report is already on the way */
         place_cancel(place);

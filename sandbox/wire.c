@@ -60,6 +60,10 @@ int wire_encode_request(const struct wire_request *request, struct buf *out, str
         return encoded(out, err);
     }
     uuid_format(&request->job.project, project);
+    if (request->kind == WIRE_FORGET) {
+        buf_printf(out, "{\"type\":\"forget\",\"project\":\"%s\"}", project);
+        return encoded(out, err);
+    }
     buf_printf(out,
                "{\"type\":\"job\",\"id\":\"%s\",\"project\":\"%s\",\"language\":\"%s\","
                "\"profile\":\"%s\"",
@@ -152,8 +156,14 @@ int wire_decode_request(struct span text, struct wire_request *out, struct err *
             err_set(err, ERR_INVALID, "cancel has exactly type and id");
         else
             result = get_uuid(root, "id", &out->job.id, err);
+    } else if (strcmp(type, "forget") == 0) {
+        out->kind = WIRE_FORGET;
+        if (cJSON_GetArraySize(root) != 2)
+            err_set(err, ERR_INVALID, "forget has exactly type and project");
+        else
+            result = get_uuid(root, "project", &out->job.project, err);
     } else {
-        err_set(err, ERR_INVALID, "type must be job or cancel");
+        err_set(err, ERR_INVALID, "type must be job, cancel or forget");
     }
     cJSON_Delete(root);
     return result;
@@ -211,6 +221,30 @@ int wire_decode_greeting(struct span text, struct box_info *out, struct err *err
     int result = decode_greeting(root, out, err);
     cJSON_Delete(root);
     return result == 0 ? 0 : err_wrap(err, "the launcher's greeting");
+}
+
+int wire_encode_forgotten(const struct uuid *project, uint64_t entries, struct buf *out,
+                          struct err *err)
+{
+    char text[UUID_TEXT];
+    uuid_format(project, text);
+    buf_printf(out, "{\"type\":\"forgotten\",\"project\":\"%s\",\"entries\":%llu}", text,
+               (unsigned long long)entries);
+    return encoded(out, err);
+}
+
+int wire_decode_forgotten(struct span text, struct uuid *project, uint64_t *entries,
+                          struct err *err)
+{
+    cJSON *root = cJSON_ParseWithLength(text.data, text.len);
+    const char *type = get_text(root, "type");
+    int result = -1;
+    if (!type || strcmp(type, "forgotten") != 0 || cJSON_GetArraySize(root) != 3)
+        err_set(err, ERR_CORRUPT, "the launcher did not answer that a project is forgotten");
+    else if (get_uuid(root, "project", project, err) == 0)
+        result = get_u64(root, "entries", 0, UINT32_MAX, entries, err);
+    cJSON_Delete(root);
+    return result;
 }
 
 /* The report's frame is fixed text, so that the evidence is parsed once and by its own codec. */

@@ -2,7 +2,8 @@
  * SOCK_SEQPACKET socket.
  *
  *   launcher -> client  greeting; report: {"id":...,"evidence":...} + [stdout, stderr]
- *   client -> launcher  job + [code, stdin]; cancel
+ *                       forgotten, the answer to forget
+ *   client -> launcher  job + [code, stdin]; cancel; forget (a project)
  *
  * Used by both ends. The launcher trusts nothing it reads: every member must be there exactly once,
  * numbers are integers within bounds, nothing unknown is accepted. */
@@ -11,11 +12,12 @@
 
 #define WIRE_FDS 2
 
-enum wire_kind { WIRE_JOB, WIRE_CANCEL };
+enum wire_kind { WIRE_JOB, WIRE_CANCEL, WIRE_FORGET };
 
 struct wire_request {
     enum wire_kind kind;
-    struct box_job job; /* WIRE_CANCEL: only id; the spans are never set */
+    struct box_job
+        job; /* WIRE_CANCEL: only id, WIRE_FORGET: only project; the spans are never set */
 };
 
 int wire_encode_greeting(const struct box_info *info, struct buf *out, struct err *err) MUST_CHECK;
@@ -23,6 +25,10 @@ int wire_decode_greeting(struct span text, struct box_info *out, struct err *err
 int wire_encode_request(const struct wire_request *request, struct buf *out,
                         struct err *err) MUST_CHECK;
 int wire_decode_request(struct span text, struct wire_request *out, struct err *err) MUST_CHECK;
+int wire_encode_forgotten(const struct uuid *project, uint64_t entries, struct buf *out,
+                          struct err *err) MUST_CHECK;
+int wire_decode_forgotten(struct span text, struct uuid *project, uint64_t *entries,
+                          struct err *err) MUST_CHECK;
 int wire_encode_report(const struct uuid *id, const struct evidence *ev, struct buf *out,
                        struct err *err) MUST_CHECK;
 int wire_decode_report(struct span text, struct uuid *id, struct evidence *ev,

@@ -89,6 +89,7 @@ static const struct member evidence_members[] = {
     MEMBER(evidence, filter_sha256, KIND_TEXT),
     MEMBER(evidence, toolchain, KIND_TEXT),
     MEMBER(evidence, tier, KIND_TEXT),
+    MEMBER(evidence, compile_cache, KIND_TEXT),
     MEMBER(evidence, cgroup_backend, KIND_TEXT),
     MEMBER_RANGE(evidence, started_wall_ns, KIND_I64, 0, INT64_MAX),
     MEMBER_RANGE(evidence, ended_wall_ns, KIND_I64, 0, INT64_MAX),

@@ -67,6 +67,7 @@ struct evidence {
     char filter_sha256[65];
     char toolchain[64];    /* "gcc 12.2.0-14" */
     char tier[16];         /* "cold"; later "warm", "template", "cached" */
+    char compile_cache[8]; /* "hit": not compiled for this job; "miss"; "off": nothing was looked for */
     char cgroup_backend[4]; /* "v1" or "v2" */
     int64_t started_wall_ns, ended_wall_ns; /* Unix time */
     uint64_t setup_ns, teardown_ns;

@@ -221,6 +221,7 @@ static void put_evidence(struct buf *out, const struct result *result)
     put_limits(out, &phase->limits);
     put_text(out, "toolchain", ev->toolchain);
     put_text(out, "tier", ev->tier);
+    put_text(out, "compile_cache", ev->compile_cache);
     buf_puts(out, "\"queue\":{");
     put_time(out, "received", result->times.received, ",");
     put_time(out, "validated", result->times.validated, ",");

@@ -14,13 +14,14 @@ static char dir[] = "/tmp/rustbox-harvest-XXXXXX";
 static bool reaches(const char *link, const char *target, bool directory, const char *in_box,
                     bool follow)
 {
+    struct harvested took;
     struct err refused, err;
     struct harvest what = {link, directory, 1 << 20, follow};
     char text[16] = "";
     AUTO_FD int tmp = mounts_tmpfs(1 << 20, 64, 01777, &err);
     assert_true(tmp >= 0);
     assert_int_equal(symlinkat(target, tmp, link), 0);
-    AUTO_FD int box = harvest(tmp, &what, &refused, &err);
+    AUTO_FD int box = harvest(tmp, &what, &took, &refused, &err);
     if (box < 0)
         fail_msg("%s", err.message);
     AUTO_FD int file = openat(box, in_box, O_RDONLY | O_CLOEXEC);

@@ -13,8 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     CHECK(wire_encode_request(&request, &text, &err) == 0);
     CHECK(wire_decode_request(buf_span(&text), &back, &err) == 0);
-    CHECK(request.kind == back.kind && uuid_eq(&request.job.id, &back.job.id));
-    if (request.kind == WIRE_CANCEL)
+    CHECK(request.kind == back.kind && uuid_eq(&request.job.id, &back.job.id) &&
+          uuid_eq(&request.job.project, &back.job.project));
+    if (request.kind != WIRE_JOB)
         return 0;
     /* What arithmetic and host rely on, whatever was sent. */
     const struct limits *run = &request.job.run;

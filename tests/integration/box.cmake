@@ -12,4 +12,6 @@ rustbox_box_test(box_bombs)
 rustbox_box_test(box_service)
 rustbox_box_test(box_hostile)
 rustbox_box_test(box_leaks)
+rustbox_box_test(box_cache)
+target_link_libraries(test_box_cache PRIVATE rb_launcher) # its age
 rustbox_test(test_box_harvest LABEL integration test_box_harvest.c LINK rb_launcher)

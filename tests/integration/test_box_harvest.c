@@ -56,8 +56,9 @@ static int count_files(int dir)
 
 static int take(int tmp, const struct harvest *what, enum err_code refused_code)
 {
+    struct harvested took;
     struct err refused, err;
-    int box = harvest(tmp, what, &refused, &err);
+    int box = harvest(tmp, what, &took, &refused, &err);
     if (box < 0)
         fail_msg("failed: %s", err.message);
     if (refused.code != refused_code)

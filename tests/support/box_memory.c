@@ -178,6 +178,14 @@ int box_cancel(struct box *box, const struct uuid *id, struct err *err)
     return 0;
 }
 
+int box_forget(struct box *box, const struct uuid *project, int timeout_ms, uint64_t *entries,
+               struct err *err)
+{
+    (void)box, (void)project, (void)timeout_ms;
+    *entries = 0; /* nothing is kept here */
+    return dead ? err_set(err, ERR_LAUNCHER, "the connection ended") : 0;
+}
+
 int box_next(struct box *box, struct box_report *out, struct err *err)
 {
     uint64_t count;

@@ -103,6 +103,7 @@ static struct evidence any_evidence(struct rnd *rnd)
     any_text(rnd, ev.filter_sha256, sizeof ev.filter_sha256);
     any_text(rnd, ev.toolchain, sizeof ev.toolchain);
     any_text(rnd, ev.tier, sizeof ev.tier);
+    any_text(rnd, ev.compile_cache, sizeof ev.compile_cache);
     any_text(rnd, ev.cgroup_backend, sizeof ev.cgroup_backend);
     ev.started_wall_ns = (int64_t)(any_u64(rnd) >> 1);
     ev.ended_wall_ns = (int64_t)(any_u64(rnd) >> 1);

@@ -50,6 +50,7 @@ static struct result sample(void)
     snprintf(ev->filter_sha256, sizeof ev->filter_sha256, "%064d", 0);
     snprintf(ev->toolchain, sizeof ev->toolchain, "gcc 12.2.0-14");
     snprintf(ev->tier, sizeof ev->tier, "cold");
+    snprintf(ev->compile_cache, sizeof ev->compile_cache, "hit");
     snprintf(ev->cgroup_backend, sizeof ev->cgroup_backend, "v1");
     memset(result.digest, 0xab, sizeof result.digest);
     assert_int_equal(uuid_parse(SPAN_LIT("01a209bd-d7db-7000-8000-00000000002a"), &result.id), 0);
@@ -169,7 +170,7 @@ static const char golden_body[] =
     "\"open_files\":0,"
     "\"file_bytes\":0,\"tmp_bytes\":0,\"output_bytes\":0,\"stack_bytes\":0},\"toolchain\":\"gcc "
     "12.2.0-14\","
-    "\"tier\":\"cold\",\"queue\":{\"received\":\"2026-11-23T20:15:00.001000Z\","
+    "\"tier\":\"cold\",\"compile_cache\":\"hit\",\"queue\":{\"received\":\"2026-11-23T20:15:00.001000Z\","
     "\"validated\":\"2026-11-23T20:15:00.003000Z\",\"admitted\":\"2026-11-23T20:15:00.004000Z\","
     "\"dequeued\":\"2026-11-23T20:15:00.005000Z\"},\"policy_version\":\"2026-01\",\"digest\":\"" ABS
     "\"},\"created_at\":\"2026-11-23T18:49:26.235000Z\",\"started_at\":\"2026-11-23T20:15:00."
@@ -244,6 +245,7 @@ static void every_name_of_the_contract(void **state)
                                         "limits",
                                         "toolchain",
                                         "tier",
+                                        "compile_cache",
                                         "queue",
                                         "policy_version",
                                         "digest"};
