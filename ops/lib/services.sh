@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by ops/lib/stack: how each service of a state directory is made, started, waited for and stopped.
-# Variables from the caller: DIR, BIN, profile, infra, purge, *_port, slots.
+# Variables from the caller: DIR, BIN, profile, infra, purge, *_port, slots, cache_bytes.
 
 USER_NAME=${RUSTBOX_USER:-rustbox}
 PGBIN=/usr/lib/postgresql/15/bin
@@ -157,7 +157,7 @@ write_own_services() {
     service box <<EOF
 #!/bin/sh
 exec 2>&1
-exec $DIR/bin/rustbox-box --socket $DIR/box/socket --allow-user $USER_NAME --group $(id -gn "$USER_NAME") --state-dir $DIR/box/roots ${slots:+--slots $slots}
+exec $DIR/bin/rustbox-box --socket $DIR/box/socket --allow-user $USER_NAME --group $(id -gn "$USER_NAME") --state-dir $DIR/box/roots ${slots:+--slots $slots} ${cache_bytes:+--cache-bytes $cache_bytes}
 EOF
     for stage in persist execute admit relay; do
         service "$stage" <<EOF
