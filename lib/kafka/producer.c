@@ -74,6 +74,9 @@ int producer_open(const struct bus_config *config, delivery_fn *on_delivery, voi
     snprintf(producer->prefix, sizeof producer->prefix, "%s", config->prefix ? config->prefix : "");
     bus_set(conf, "enable.idempotence", "true", err);
     bus_set(conf, "acks", "all", err);
+    /* One request at a time: what comes meanwhile travels, and is made durable, together. The
+     * broker takes a connection's requests one after the other anyway. */
+    bus_set(conf, "max.in.flight.requests.per.connection", "1", err);
     bus_set_int(conf, "linger.ms", config->linger_ms, err);
     bus_set_int(conf, "message.timeout.ms",
                 config->message_timeout_ms ? config->message_timeout_ms : 300000, err);
