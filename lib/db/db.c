@@ -12,7 +12,8 @@ struct db *db_new(const struct db_config *config, bool async, struct err *err)
 {
     char options[200], timeout[24];
     snprintf(options, sizeof options,
-             "-c search_path=rustbox -c statement_timeout=%lld -c client_min_messages=error",
+             "-c search_path=rustbox -c statement_timeout=%lld -c client_min_messages=error "
+             "-c constraint_exclusion=off", /* CHECKs exclude no partition; trying costs 0.1 ms */
              (long long)config->statement_timeout_ms);
     int64_t seconds =
         config->connect_timeout_ms <= 0 ? 0 : (config->connect_timeout_ms + 999) / 1000;
