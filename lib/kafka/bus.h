@@ -145,6 +145,9 @@ struct topic_want {
  * ERR_CONFIG: the number is permanent. */
 int bus_topics_create(const struct bus_config *config, const struct topic_want *wants, size_t count,
                       int timeout_ms, struct err *err) MUST_CHECK;
+/* Deletes the records below ends[p] of each partition. */
+int bus_topic_purge(const struct bus_config *config, const char *topic, const int64_t *ends,
+                    int32_t partitions, int timeout_ms, struct err *err) MUST_CHECK;
 /* ERR_CONFIG names topic, setting, wanted and found value, and the command that mends it. */
 int bus_topics_check(const struct bus_config *config, const struct topic_want *wants, size_t count,
                      int timeout_ms, struct err *err) MUST_CHECK;

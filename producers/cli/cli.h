@@ -85,5 +85,6 @@ extern const struct verb verb_submit, verb_result, verb_watch, verb_list, verb_u
     verb_webhook_create, verb_webhook_list, verb_webhook_show, verb_webhook_update,
     verb_webhook_rotate, verb_webhook_test, verb_webhook_enable, verb_webhook_disable,
     verb_webhook_delete, verb_webhook_deliveries, verb_webhook_attempts, verb_webhook_redeliver,
-    verb_admin_migrate, verb_admin_topics, verb_admin_project_create, verb_admin_project_list,
-    verb_admin_key_create, verb_admin_key_list, verb_admin_key_revoke;
+    verb_dead_list, verb_dead_show, verb_dead_redrive, verb_dead_purge, verb_admin_migrate,
+    verb_admin_topics, verb_admin_project_create, verb_admin_project_list, verb_admin_key_create,
+    verb_admin_key_list, verb_admin_key_revoke;

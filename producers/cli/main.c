@@ -25,6 +25,10 @@ static const struct verb *const verbs[] = {
     &verb_webhook_deliveries,
     &verb_webhook_attempts,
     &verb_webhook_redeliver,
+    &verb_dead_list,
+    &verb_dead_show,
+    &verb_dead_redrive,
+    &verb_dead_purge,
     &verb_admin_migrate,
     &verb_admin_topics,
     &verb_admin_project_create,
@@ -182,9 +186,13 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0)
         return puts("rustbox " RUSTBOX_VERSION) < 0 ? EXIT_FAILED : EXIT_AC;
-    if (strcmp(argv[1], "admin") == 0 || strcmp(argv[1], "webhook") == 0)
+    if (strcmp(argv[1], "admin") == 0 || strcmp(argv[1], "webhook") == 0 ||
+        strcmp(argv[1], "dead") == 0)
         fprintf(stderr, "rustbox: %s wants one of its verbs, like \"%s\"; see rustbox --help\n",
-                argv[1], argv[1][0] == 'a' ? "admin key list" : "webhook list");
+                argv[1],
+                argv[1][0] == 'a'   ? "admin key list"
+                : argv[1][0] == 'w' ? "webhook list"
+                                    : "dead list");
     else
         fprintf(stderr, "rustbox: there is no verb \"%s\"; see rustbox --help\n", argv[1]);
     return EXIT_USAGE;

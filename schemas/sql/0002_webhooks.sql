@@ -107,6 +107,10 @@ GRANT UPDATE (published_at, message_id, state, last_error) ON outbox TO rustbox_
 GRANT SELECT, UPDATE (published_version) ON webhook_endpoints TO rustbox_relay;
 GRANT SELECT (class, day, id, project_id, key_number, owner_id) ON submissions TO rustbox_relay;
 
+-- admin: a dead message again (`rustbox dead redrive`)
+GRANT SELECT (message_id, state, generation), UPDATE (published_at, generation, state, attempts, next_due_at)
+    ON outbox TO rustbox_admin;
+
 -- ---- rows ---------------------------------------------------------------------------------------------
 CREATE POLICY tenant_insert ON webhook_endpoints FOR INSERT TO rustbox_gateway
     WITH CHECK (project_id = current_setting('rustbox.project')::uuid AND kind = 'project');
@@ -137,6 +141,8 @@ CREATE POLICY tenant_update ON outbox FOR UPDATE TO rustbox_gateway
 CREATE POLICY process ON outbox FOR SELECT TO rustbox_admit, rustbox_persist, rustbox_relay USING (true);
 CREATE POLICY process_insert ON outbox FOR INSERT TO rustbox_admit, rustbox_persist WITH CHECK (true);
 CREATE POLICY process_update ON outbox FOR UPDATE TO rustbox_persist, rustbox_relay USING (true) WITH CHECK (true);
+CREATE POLICY admin ON outbox FOR SELECT TO rustbox_admin USING (true);
+CREATE POLICY admin_update ON outbox FOR UPDATE TO rustbox_admin USING (state = 'dead') WITH CHECK (state = 'pending');
 CREATE POLICY process ON webhook_attempts FOR SELECT TO rustbox_persist USING (true);
 CREATE POLICY process_insert ON webhook_attempts FOR INSERT TO rustbox_persist WITH CHECK (true);
 CREATE POLICY process_relay ON submissions FOR SELECT TO rustbox_relay USING (true);

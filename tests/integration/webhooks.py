@@ -239,6 +239,27 @@ def command_line(stack, key):
     check("cli: delete", "deleted" in cli(stack, "webhook", "delete", ident, key=key))
 
 
+def dead_letters(stack, config):
+    """A stranger's record lies in dead; it can be seen, sent again (and is judged again), and deleted."""
+    subprocess.run(["kcat", "-P", "-b", stack.env["RUSTBOX_BROKERS"], "-t", "rustbox.attempts", "-p", "3", "-H", "type=attempt/1"],
+                   input=b"rubbish", check=True, timeout=30)
+    rows = until("it is in dead", lambda: [json.loads(line) for line in cli(stack, "dead", "list", "--topic", "dead", "--json", *config).splitlines()])
+    if not rows:
+        return
+    check("why and from where", rows[0]["from"] == "attempts" and "headers" in rows[0]["why"], rows)
+    name = f"dead/{rows[0]['partition']}/{rows[0]['offset']}"
+    check("cli: dead list", name in cli(stack, "dead", "list", *config))
+    shown = cli(stack, "dead", "show", name, *config)
+    check("cli: dead show", "dead-why" in shown and "rubbish" not in shown, shown)
+    check("cli: dead redrive", "sent again" in cli(stack, "dead", "redrive", name, *config))
+    until("it comes back", lambda: len(cli(stack, "dead", "list", "--json", *config).splitlines()) == 2)
+    check("cli: dead purge asks", "would be deleted" in cli(stack, "dead", "purge", "--topic", "dead", *config))
+    check("cli: dead purge", "were deleted" in cli(stack, "dead", "purge", "--topic", "dead", "--yes", *config))
+    check("nothing is left", cli(stack, "dead", "list", *config) == "")
+    check("cli: no such record", "there is no record" in cli(stack, "dead", "show", "dead/0/99", *config, ok=7))
+    check("cli: no such topic", "say dead or webhooks.dead" in cli(stack, "dead", "show", "verdicts/0/1", *config, ok=2))
+
+
 def relayed(api):
     """The outbox is published; a one-submission endpoint is registered by admit and told the bare body."""
     made = api.ask("/api/webhooks", {"url": "https://example.invalid/x"}, "POST")[1]
@@ -365,6 +386,7 @@ def main():
         refusals(api)
         endpoints(api, other)
         command_line(stack, key)
+        dead_letters(stack, config)
         relayed(api)
         if os.path.isdir(os.path.join(stack.dir, "service", "deliver")):
             delivered(stack, api)
