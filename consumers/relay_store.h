@@ -23,7 +23,7 @@ struct relay_message {
     uint16_t class; /* where the evidence lies */
     int32_t day;
     struct uuid evidence;
-    bool found, erased; /* its row; erased also when there is none any more */
+    bool erased; /* also when there is no row any more */
     int64_t evidence_key;
     struct span sealed;
     uint16_t own_class; /* the data key of the subject itself: an alias has its own */
@@ -39,8 +39,11 @@ struct relay_work {
     size_t endpoint_count;
     struct relay_message *messages;
     size_t message_count, max;
-    struct db_result changed, due, *evidence;
+    /* memory and answers of the statements */
+    struct db_result changed, due, *evidence, *marks;
     size_t evidence_count;
+    struct uuid *ids;
+    int64_t *events;
 };
 
 int relay_work_open(struct relay_work *work, size_t max, struct err *err) MUST_CHECK;
