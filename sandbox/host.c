@@ -4,6 +4,7 @@
 #include "lib/log/log.h"
 #include "sandbox/landlock.h"
 #include "sandbox/mounts.h"
+#include "sandbox/prebuilt.h"
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
 #include "sandbox/warm.h"
@@ -38,6 +39,9 @@ static int make_roots(struct host *host, struct err *err)
 {
     if (mounts_private(host->config.state_dir, err) != 0 ||
         mounts_dev(host->config.state_dir, err) != 0)
+        return -1;
+    if (host->prebuilt >= 0 &&
+        mounts_attach_prebuilt(host->config.state_dir, host->prebuilt, err) != 0)
         return -1;
     for (int i = 0; i < LANGUAGE_COUNT; i++) {
         const struct toolchain *toolchain = &host->toolchains[i];
@@ -95,8 +99,12 @@ int host_drop_bounding(void)
 int host_open(const struct host_config *config, struct host *host, struct err *err)
 {
     unsigned swept = 0;
-    *host = (struct host){
-        .config = *config, .loop.epoll_fd = -1, .null_fd = -1, .home_ns = -1, .nets.home = -1};
+    *host = (struct host){.config = *config,
+                          .loop.epoll_fd = -1,
+                          .prebuilt = -1,
+                          .null_fd = -1,
+                          .home_ns = -1,
+                          .nets.home = -1};
     memset(host->roots, -1, sizeof host->roots);
     if (geteuid() != 0)
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
@@ -113,7 +121,9 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     host->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (host->null_fd < 0)
         return err_sys(err, ERR_CONFIG, "open /dev/null");
-    if (toolchains_probe(host->toolchains, err) != 0 || filters_build(host->filters, err) != 0)
+    host->prebuilt = prebuilt_load(host->config.prebuilt);
+    if (toolchains_probe(host->toolchains, host->prebuilt >= 0, err) != 0 ||
+        filters_build(host->filters, err) != 0)
         return -1;
     if (cgroup_detect("/sys/fs/cgroup", &host->cgroups, err) != 0 ||
         cgroup_root_open(&host->cgroups, &swept, err) != 0)
@@ -173,6 +183,7 @@ void host_close(struct host *host)
     filters_done(host->filters);
     close_stale(host);
     nets_close(&host->nets);
+    cleanup_fd(&host->prebuilt);
     cleanup_fd(&host->null_fd);
     cleanup_fd(&host->home_ns);
     for (int i = 0; i < LANGUAGE_COUNT; i++)

@@ -21,6 +21,7 @@ struct host_config {
     uid_t allowed_uid;
     gid_t socket_gid;
     bool permissive;
+    char prebuilt[HOST_PATH]; /* directory of what was made ahead; "" = none */
     struct cache_limits cache;
     uint32_t warm;       /* sandboxes kept ready for each language that was asked for; 0 = none */
     uint32_t layers_off; /* enum child_layer, test builds only */
@@ -39,6 +40,7 @@ struct host {
     uint32_t controls; /* bits that a trial sandbox showed in force */
     unsigned cores;
     int landlock_abi;             /* 0 = the kernel has none */
+    int prebuilt;                 /* a copy of that; -1 = none in use */
     int null_fd, home_ns;         /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
     struct nets nets;             /* network namespaces made ahead */

@@ -29,6 +29,8 @@ static const char help[] =
     "  --cache-bytes N    memory for compiled programs, each found again by its own project only\n"
     "                     (default 268435456; 0 = compile every time)\n"
     "  --cache-entries N  compiled programs kept of one project (default 256, at most 4096)\n"
+    "  --prebuilt DIR     what ops/lib/prebuild made, for quicker compilers; copied into memory\n"
+    "                     (110 MB), left out with a warning when a compiler was changed since\n"
     "  --check            try a sandbox, print what is in force, exit 0 when all required is\n"
     "  --help             this text\n";
 
@@ -136,6 +138,7 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
                                             {"warm", 1, NULL, 'w'},
                                             {"cache-bytes", 1, NULL, 'b'},
                                             {"cache-entries", 1, NULL, 'e'},
+                                            {"prebuilt", 1, NULL, 'P'},
                                             {"check", 0, NULL, 'c'},
                                             {"help", 0, NULL, 'h'},
 #ifdef RUSTBOX_TEST_LAYERS
@@ -162,6 +165,8 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
             result = set_cache(optarg, NULL, &config->cache, err);
         else if (option == 'e')
             result = set_cache(NULL, optarg, &config->cache, err);
+        else if (option == 'P')
+            result = set_path("prebuilt", optarg, config->prebuilt, err);
         else if (option == 'c')
             *check = true;
 #ifdef RUSTBOX_TEST_LAYERS

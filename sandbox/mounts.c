@@ -216,6 +216,27 @@ static int add_bind(int root, const char *host, struct err *err)
     return move_to(tree, root, path) == 0 ? 0 : err_sys(err, ERR_CONFIG, "bind %s", host);
 }
 
+int mounts_attach_prebuilt(const char *dir, int mount_fd, struct err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s" MOUNTS_PREBUILT, dir);
+    if (mkdir(path, 0755) != 0 || move_to(mount_fd, AT_FDCWD, path) != 0)
+        return err_sys(err, ERR_CONFIG, "mount what was made ahead");
+    return 0;
+}
+
+/* A mount of its own of the attached tree, with the attributes that were given to that. */
+static int add_prebuilt(int root, const char *dir, struct err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s" MOUNTS_PREBUILT "/files", dir);
+    AUTO_FD int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree < 0 || mkdirat(root, &MOUNTS_PREBUILT[1], 0755) != 0 ||
+        move_to(tree, root, &MOUNTS_PREBUILT[1]) != 0)
+        return err_sys(err, ERR_CONFIG, "bind what was made ahead");
+    return 0;
+}
+
 int mounts_place(int mount_fd, int place, int ns, int home, struct err *err)
 {
     if (setns(ns, CLONE_NEWNS) != 0)
@@ -246,7 +267,8 @@ int mounts_root(const char *dir, const char *name, const char *const *binds, str
     if (dev < 0 || move_to(dev, fs, "dev") != 0)
         return err_sys(err, ERR_CONFIG, "mount /dev in the root %s", name);
     for (; binds && *binds; binds++)
-        if (add_bind(fs, *binds, err) != 0)
+        if ((strcmp(*binds, MOUNTS_PREBUILT) == 0 ? add_prebuilt(fs, dir, err)
+                                                  : add_bind(fs, *binds, err)) != 0)
             return err_wrap(err, "root %s", name);
     return set_attributes(fs, MOUNT_ATTR_RDONLY, 0, err);
 }

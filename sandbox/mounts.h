@@ -7,12 +7,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define MOUNTS_PREBUILT "/prebuilt" /* in the binds of a root: the tree that was attached */
 #define MOUNTS_INPUT_BYTES (UINT64_C(64) << 20) /* of code or stdin */
 
 /* Leaves the host's mount namespace and mounts a private tmpfs over dir for the roots. */
 int mounts_private(const char *dir, struct err *err) MUST_CHECK;
 /* Makes dir/dev: null zero full random urandom, the fd links, an empty shm; read-only. */
 int mounts_dev(const char *dir, struct err *err) MUST_CHECK;
+/* Attaches a detached, sealed mount with a directory `files`, for roots that list MOUNTS_PREBUILT.
+ */
+int mounts_attach_prebuilt(const char *dir, int mount_fd, struct err *err) MUST_CHECK;
 /* A read-only root at dir/name: binds (toolchain paths, NULL-terminated), /dev from dir/dev, and
  * empty /proc, /tmp, /box to be mounted over by each job. */
 int mounts_root(const char *dir, const char *name, const char *const *binds,

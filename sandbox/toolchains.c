@@ -1,6 +1,6 @@
 /* The toolchain table and its probe. The commands are the ones tried in every language; each flag
  * that a verdict depends on says so. A bind that begins with '?' is left out where the host has no
- * such path.
+ * such path; a bind or a word of a command that begins with '+' where nothing was made ahead.
  *
  * Why these flags: the JVM's and V8's heap caps stand above the memory limit, so that a memory bomb
  * ends in the kernel's OOM kill, which nothing can forge, and not in an exit code; the JVM's young
@@ -9,6 +9,7 @@
 #include "sandbox/toolchains.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/strict.h"
+#include "sandbox/mounts.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 
 #define BINDS_MAX 24
+#define WORDS_MAX 24 /* of a command */
 #define VERSIONS_MAX 2
 #define VERSION_TIMEOUT_MS 10000
 
@@ -51,6 +53,7 @@
 #define JDK_PARTS JDK, "/etc/java-17-openjdk"
 
 #define JVM_QUIET "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"
+#define JAVAC_ARCHIVE "+-J-XX:SharedArchiveFile=" MOUNTS_PREBUILT "/javac.jsa"
 #define JAVAC_QUIET "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-J-XX:-UsePerfData"
 
 static const struct row {
@@ -94,9 +97,13 @@ static const struct row {
                 .versions = {{"g++", LIST(GXX, "-dumpfullversion")}},
                 .compile = {.family = FILTER_COMPILER,
                             .steps = {LIST(GXX, "-std=gnu++17", "-O2", "-DONLINE_JUDGE", "-o",
-                                           "/tmp/main", "/box/main.cpp")},
+                                           "/tmp/main", "/box/main.cpp",
+                                           "+-isystem", "+" MOUNTS_PREBUILT "/cpp")},
                             .env = LIST(COMPILE_ENVIRONMENT),
-                            .binds = LIST(LIBRARIES, BINUTILS, GXX, GCC_PARTS, "/usr/include")},
+                            .binds =
+                                LIST(
+                                    LIBRARIES,
+                                    BINUTILS, GXX, GCC_PARTS, "/usr/include", "+" MOUNTS_PREBUILT)},
                 .run = {.family = FILTER_NATIVE,
                         .steps = {LIST("/box/main")},
                         .env = LIST(ENVIRONMENT),
@@ -109,10 +116,10 @@ static const struct row {
                 .versions = {{"openjdk", LIST(JDK "/bin/java", "--version")}},
                 .compile = {.family = FILTER_COMPILER,
                             .steps = {LIST(JDK "/bin/javac", "-J-Xmx256m", JAVAC_QUIET,
-                                           "-proc:none", "-encoding", "UTF-8", "-d", "/tmp/classes",
-                                           "/box/Main.java")},
+                                           JAVAC_ARCHIVE, "-proc:none", "-encoding", "UTF-8",
+                                           "-d", "/tmp/classes", "/box/Main.java")},
                             .env = LIST(COMPILE_ENVIRONMENT),
-                            .binds = LIST(LIBRARIES, JDK_PARTS)},
+                            .binds = LIST(LIBRARIES, JDK_PARTS, "+" MOUNTS_PREBUILT)},
                 .run = {.family = FILTER_JVM,
                         .steps = {LIST(JDK "/bin/java", "-Xss64m", JVM_QUIET, "-Xmx2g", "-Xms16m",
                                        "-Xmn64m", "-XX:MinHeapFreeRatio=10",
@@ -173,13 +180,14 @@ static const struct row {
             },
         [LANGUAGE_rust] =
             {
-                /* Without -C linker it looks for cc, a link into /etc/alternatives. */
+                /* Without -C linker it looks for cc, a link into /etc/alternatives. The standard
+                 * library's debug information, 11 of 11.6 MB, serves nobody here. */
                 .package = "rustc gcc-12 libc6-dev",
                 .versions = {{"rustc", LIST("/usr/bin/rustc", "--version")}},
                 .compile = {.family = FILTER_COMPILER,
                             .steps = {LIST("/usr/bin/rustc", "--edition", "2021", "-O",
-                                           "-C", "codegen-units=1", "-C", "linker=" GCC, "-o",
-                                           "/tmp/main", "/box/main.rs")},
+                                           "-C", "codegen-units=1", "-C", "strip=debuginfo", "-C",
+                                           "linker=" GCC, "-o", "/tmp/main", "/box/main.rs")},
                             .env = LIST(COMPILE_ENVIRONMENT),
                             .binds = LIST(LIBRARIES, BINUTILS, GCC, GCC_PARTS, "/usr/bin/rustc",
                                           "/usr/lib/rustlib")},
@@ -193,6 +201,7 @@ static const struct row {
 
 /* The lists without what the host lacks; for the process's lifetime. */
 static const char *found_binds[LANGUAGE_COUNT][2][BINDS_MAX + 1];
+static const char *found_words[LANGUAGE_COUNT][2][TOOLCHAIN_STEPS_MAX][WORDS_MAX + 1];
 
 /* Starts a tool with an empty environment; its stdout goes to the returned pipe. */
 static int start(const char *const *argv, pid_t *pid)
@@ -260,10 +269,15 @@ static bool add_version(const char *label, const char *const *argv, char *out, s
 }
 
 /* Copies the list of binds without the absent optional ones; returns the first that is missing. */
-static const char *find_binds(const char *const *wanted, const char **found)
+static const char *find_binds(const char *const *wanted, bool prebuilt, const char **found)
 {
     size_t count = 0;
     for (; *wanted; wanted++) {
+        if (**wanted == '+') {
+            if (prebuilt)
+                found[count++] = *wanted + 1;
+            continue;
+        }
         bool optional = **wanted == '?';
         const char *path = *wanted + optional;
         struct stat info;
@@ -279,24 +293,42 @@ static const char *find_binds(const char *const *wanted, const char **found)
     return NULL;
 }
 
-static const char *find_phase(const struct toolchain_phase *row, struct toolchain_phase *out,
-                              const char **binds)
+static const char *const *find_words(const char *const *wanted, bool prebuilt, const char **found)
 {
-    *out = *row;
-    out->binds = binds;
-    return find_binds(row->binds, binds);
+    size_t count = 0;
+    for (; *wanted; wanted++) {
+        bool optional = **wanted == '+';
+        CHECK(count < WORDS_MAX);
+        if (!optional || prebuilt)
+            found[count++] = *wanted + optional;
+    }
+    found[count] = NULL;
+    return found;
 }
 
-static void probe(enum language language, struct toolchain *out)
+static const char *find_phase(const struct toolchain_phase *row, bool compile, bool prebuilt,
+                              struct toolchain *out)
+{
+    struct toolchain_phase *phase = compile ? &out->compile : &out->run;
+    const char **binds = found_binds[out->language][compile];
+    *phase = *row;
+    phase->binds = binds;
+    for (size_t i = 0; row->steps[i]; i++)
+        phase->steps[i] =
+            find_words(row->steps[i], prebuilt, found_words[out->language][compile][i]);
+    return find_binds(row->binds, prebuilt, binds);
+}
+
+static void probe(enum language language, bool prebuilt, struct toolchain *out)
 {
     const struct row *row = &rows[language];
     *out = (struct toolchain){.language = language,
                               .has_compile = row->compile.steps[0] != NULL,
                               .output = row->output,
                               .output_is_directory = row->output_is_directory};
-    const char *missing = find_phase(&row->run, &out->run, found_binds[language][0]);
+    const char *missing = find_phase(&row->run, false, prebuilt, out);
     if (!missing && out->has_compile)
-        missing = find_phase(&row->compile, &out->compile, found_binds[language][1]);
+        missing = find_phase(&row->compile, true, prebuilt, out);
     if (missing) {
         snprintf(out->why_missing, sizeof out->why_missing, "%s is missing: apt-get install %s",
                  missing, row->package);
@@ -314,10 +346,10 @@ static void probe(enum language language, struct toolchain *out)
     out->available = true;
 }
 
-int toolchains_probe(struct toolchain out[LANGUAGE_COUNT], struct err *err)
+int toolchains_probe(struct toolchain out[LANGUAGE_COUNT], bool prebuilt, struct err *err)
 {
     (void)err; /* nothing can fail yet: a missing tool is a row's finding */
     for (unsigned i = 0; i < LANGUAGE_COUNT; i++)
-        probe((enum language)i, &out[i]);
+        probe((enum language)i, prebuilt, &out[i]);
     return 0;
 }

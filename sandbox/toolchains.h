@@ -36,6 +36,7 @@ struct toolchain {
     bool output_is_directory; /* copy the tree of regular files below it (Java's classes) */
 };
 
-/* Fills all rows. A missing tool is no error: its row says why. Starts the tools' --version
- * commands; at most 10 s each. */
-int toolchains_probe(struct toolchain out[LANGUAGE_COUNT], struct err *err) MUST_CHECK;
+/* Fills all rows; prebuilt: what was made ahead is there (prebuilt.h). A missing tool is no error:
+ * its row says why. Starts the tools' --version commands; at most 10 s each. */
+int toolchains_probe(struct toolchain out[LANGUAGE_COUNT], bool prebuilt,
+                     struct err *err) MUST_CHECK;

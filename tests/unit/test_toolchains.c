@@ -43,7 +43,7 @@ static void rows(void **state)
     (void)state;
     static struct toolchain toolchains[LANGUAGE_COUNT];
     struct err err = {0};
-    assert_ok(toolchains_probe(toolchains, &err), err);
+    assert_ok(toolchains_probe(toolchains, false, &err), err);
     for (unsigned i = 0; i < LANGUAGE_COUNT; i++) {
         const struct toolchain *row = &toolchains[i];
         assert_int_equal(row->language, i);
