@@ -23,6 +23,8 @@
 /* Times in a result: three in evidence.queue, two of the result itself. */
 #define TIMES 5
 #define QUEUE_TIMES 3
+#define DIGITS 16
+#define COMMENT_BYTES 32
 static const char *const time_names[TIMES] = {"received", "admitted", "dequeued", "started_at",
                                               "completed_at"};
 
@@ -30,16 +32,17 @@ struct options {
     const char *api, *key, *ids_path;
     int clients, deadline_s;
     long requests;
-    bool wait, keyed, retry;
+    bool wait, keyed, retry, unique;
     double rate;
+    const char *specs[PROGRAMS_MAX];
     char *bodies[PROGRAMS_MAX];
-    size_t programs;
+    size_t programs, spec_count;
 };
 
 struct client {
     CURL *curl;
     struct curl_slist *headers;
-    char *answer;
+    char *answer, *body;
     size_t answer_len, answer_cap;
     long number; /* of the request in flight */
     int64_t started_ns;
@@ -81,9 +84,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *opaque)
 static int add_program(struct options *opt, const char *spec)
 {
     const char *colon = strchr(spec, ':');
-    if (!colon || opt->programs == PROGRAMS_MAX) {
-        fprintf(stderr, "rustbox-load: --program takes LANGUAGE:FILE, at most %d times\n",
-                PROGRAMS_MAX);
+    if (!colon) {
+        fprintf(stderr, "rustbox-load: --program takes LANGUAGE:FILE\n");
         return -1;
     }
     FILE *file = fopen(colon + 1, "rb");
@@ -92,9 +94,12 @@ static int add_program(struct options *opt, const char *spec)
         return -1;
     }
     char code[65537];
-    size_t len = fread(code, 1, sizeof(code) - 1, file);
+    size_t len = fread(code, 1, sizeof(code) - 1 - COMMENT_BYTES, file);
     fclose(file);
     code[len] = 0;
+    if (opt->unique) /* its digits are filled in for each request */
+        snprintf(code + len, COMMENT_BYTES, "\n%s%0*d", strncmp(spec, "py", 2) ? "//" : "#", DIGITS,
+                 0);
     char language[32];
     snprintf(language, sizeof(language), "%.*s", (int)(colon - spec), spec);
     cJSON *body = cJSON_CreateObject();
@@ -107,7 +112,15 @@ static int add_program(struct options *opt, const char *spec)
 
 static void start(CURLM *multi, struct client *client, const struct options *opt, long number)
 {
-    const char *body = opt->bodies[(size_t)number % opt->programs];
+    char *body = opt->bodies[(size_t)number % opt->programs];
+    if (opt->unique) {
+        free(client->body);
+        body = client->body = strdup(body);
+        char digits[DIGITS + 1];
+        snprintf(digits, sizeof digits, "%08ld%08ld", (long)getpid() % 100000000,
+                 number % 100000000);
+        memcpy(body + strlen(body) - 2 - DIGITS, digits, DIGITS); /* 2: the end of the JSON */
+    }
     client->number = number;
     client->answer_len = 0;
     curl_slist_free_all(client->headers);
@@ -287,6 +300,7 @@ static void run(const struct options *opt, struct totals *totals)
         curl_easy_cleanup(clients[i].curl);
         curl_slist_free_all(clients[i].headers);
         free(clients[i].answer);
+        free(clients[i].body);
     }
     curl_multi_cleanup(multi);
     free(idle);
@@ -304,6 +318,8 @@ static const char usage[] =
     "  --wait           ?wait=true: latency to the verdict\n"
     "  --keyed          a fresh Idempotency-Key for each request\n"
     "  --retry          repeat after 503 and network errors (use with --keyed)\n"
+    "  --unique         a comment in each program that makes it another one (no compile is "
+    "cached)\n"
     "  --ids FILE       a line for every answer that named an id: status, id, verdict, request\n"
     "                   number, and its times (ns since 1970, 0 = not told): received, admitted,\n"
     "                   dequeued, started, ended, answered\n"
@@ -317,19 +333,13 @@ int main(int argc, char **argv)
                           .clients = 1,
                           .requests = 100,
                           .deadline_s = 120};
-    static const struct option longs[] = {{"api", 1, 0, 'a'},
-                                          {"key", 1, 0, 'k'},
-                                          {"clients", 1, 0, 'c'},
-                                          {"requests", 1, 0, 'n'},
-                                          {"rate", 1, 0, 'r'},
-                                          {"wait", 0, 0, 'w'},
-                                          {"keyed", 0, 0, 'i'},
-                                          {"retry", 0, 0, 'y'},
-                                          {"ids", 1, 0, 'o'},
-                                          {"deadline", 1, 0, 'd'},
-                                          {"program", 1, 0, 'p'},
-                                          {"help", 0, 0, 'h'},
-                                          {0}};
+    static const struct option longs[] = {{"api", 1, 0, 'a'},      {"key", 1, 0, 'k'},
+                                          {"clients", 1, 0, 'c'},  {"requests", 1, 0, 'n'},
+                                          {"rate", 1, 0, 'r'},     {"wait", 0, 0, 'w'},
+                                          {"keyed", 0, 0, 'i'},    {"retry", 0, 0, 'y'},
+                                          {"unique", 0, 0, 'u'},   {"ids", 1, 0, 'o'},
+                                          {"deadline", 1, 0, 'd'}, {"program", 1, 0, 'p'},
+                                          {"help", 0, 0, 'h'},     {0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
         case 'a':
@@ -356,6 +366,9 @@ int main(int argc, char **argv)
         case 'y':
             opt.retry = true;
             break;
+        case 'u':
+            opt.unique = true;
+            break;
         case 'o':
             opt.ids_path = optarg;
             break;
@@ -363,8 +376,9 @@ int main(int argc, char **argv)
             opt.deadline_s = (int)strtol(optarg, NULL, 10);
             break;
         case 'p':
-            if (add_program(&opt, optarg))
-                return 2;
+            if (opt.spec_count == PROGRAMS_MAX)
+                return fprintf(stderr, "rustbox-load: at most %d programs\n", PROGRAMS_MAX), 2;
+            opt.specs[opt.spec_count++] = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -374,6 +388,9 @@ int main(int argc, char **argv)
             return 2;
         }
     }
+    for (size_t i = 0; i < opt.spec_count; i++)
+        if (add_program(&opt, opt.specs[i]))
+            return 2;
     if (!opt.api || !opt.key || !opt.programs || opt.clients < 1 || opt.clients > CLIENTS_MAX ||
         opt.requests < 1 || opt.requests > 10000000) {
         fputs(usage, stderr);
