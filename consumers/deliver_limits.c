@@ -1,0 +1,142 @@
+/* Breaker, cap and shares of deliver_rules.h. */
+#include "consumers/deliver_rules.h"
+
+#define ASKED_WAIT_MAX_MS 60000
+#define LOWER_EVERY_MS 1000
+#define WAITING_MAX 512
+#define LATENCY_GUESS_MS 100
+
+/* ---- breaker ---- */
+
+bool breaker_passes(struct rules_breaker *breaker, int64_t mono_ms, int64_t *wait_ms)
+{
+    *wait_ms = 0;
+    if (breaker->state == BREAKER_CLOSED)
+        return true;
+    if (breaker->state == BREAKER_OPEN && breaker->until_ms <= mono_ms)
+        return true;
+    *wait_ms = breaker->state == BREAKER_OPEN ? breaker->until_ms - mono_ms : RULES_BREAKER_MIN_MS;
+    return false;
+}
+
+void breaker_started(struct rules_breaker *breaker)
+{
+    if (breaker->state == BREAKER_OPEN)
+        breaker->state = BREAKER_HALF_OPEN;
+}
+
+void breaker_withdrawn(struct rules_breaker *breaker)
+{
+    if (breaker->state == BREAKER_HALF_OPEN)
+        breaker->state = BREAKER_OPEN; /* its time is over: the next one tries */
+}
+
+void breaker_succeeded(struct rules_breaker *breaker)
+{
+    *breaker = (struct rules_breaker){.state = BREAKER_CLOSED};
+}
+
+static void open_breaker(struct rules_breaker *breaker, int64_t mono_ms)
+{
+    int64_t wait_ms = RULES_BREAKER_MIN_MS;
+
+    for (unsigned i = 0; i < breaker->opened && wait_ms < RULES_BREAKER_MAX_MS; i++)
+        wait_ms *= 2;
+    breaker->state = BREAKER_OPEN;
+    breaker->opened++;
+    breaker->until_ms = mono_ms + (wait_ms > RULES_BREAKER_MAX_MS ? RULES_BREAKER_MAX_MS : wait_ms);
+}
+
+bool breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failures_allowed,
+                    int64_t mono_ms, int64_t wall_ms)
+{
+    if (breaker->failing_since_ms == 0)
+        breaker->failing_since_ms = wall_ms;
+    if (!blamed) { /* it answers: alive, though of no use to this message */
+        breaker->failures = breaker->opened = 0;
+        breaker->state = BREAKER_CLOSED;
+    } else if (breaker->state == BREAKER_HALF_OPEN)
+        open_breaker(breaker, mono_ms);
+    else if (breaker->state == BREAKER_CLOSED && ++breaker->failures >= failures_allowed &&
+             failures_allowed > 0)
+        open_breaker(breaker, mono_ms);
+    return wall_ms - breaker->failing_since_ms >= RULES_DISABLE_MS;
+}
+
+void breaker_asked_to_wait(struct rules_breaker *breaker, int64_t wait_ms, int64_t mono_ms)
+{
+    int64_t until_ms = mono_ms + (wait_ms > ASKED_WAIT_MAX_MS ? ASKED_WAIT_MAX_MS : wait_ms);
+
+    if (breaker->state == BREAKER_OPEN && breaker->until_ms >= until_ms)
+        return;
+    breaker->state = BREAKER_OPEN;
+    breaker->until_ms = until_ms;
+}
+
+/* ---- cap ---- */
+
+void cap_init(struct rules_cap *cap)
+{
+    *cap = (struct rules_cap){.milli = RULES_CAP_START * 1000, .lowered_ms = INT64_MIN / 2};
+}
+
+size_t cap_now(const struct rules_cap *cap)
+{
+    return cap->milli / 1000;
+}
+
+void cap_answered(struct rules_cap *cap, int64_t latency_ms, size_t most)
+{
+    unsigned latency = latency_ms < 1 ? 1 : latency_ms > 60000 ? 60000 : (unsigned)latency_ms;
+
+    cap->latency_ms = cap->latency_ms ? (cap->latency_ms * 7 + latency) / 8 : latency;
+    if (latency > RULES_CAP_SLOW_MS)
+        return;
+    cap->milli += cap->steady ? 1000000 / cap->milli : 1000;
+    if (cap->milli > most * 1000)
+        cap->milli = (unsigned)most * 1000;
+}
+
+void cap_troubled(struct rules_cap *cap, int64_t mono_ms)
+{
+    cap->steady = true;
+    if (mono_ms - cap->lowered_ms < LOWER_EVERY_MS)
+        return; /* the same trouble, told by many at once */
+    cap->lowered_ms = mono_ms;
+    cap->milli = cap->milli / 2 < 1000 ? 1000 : cap->milli / 2;
+}
+
+size_t cap_waiting(const struct rules_cap *cap)
+{
+    unsigned latency = cap->latency_ms ? cap->latency_ms : LATENCY_GUESS_MS;
+    size_t within = (size_t)cap->milli * RULES_PATIENCE_MS / 1000 / latency;
+
+    if (within < RULES_CAP_START)
+        within = RULES_CAP_START;
+    return within > WAITING_MAX ? WAITING_MAX : within;
+}
+
+/* ---- shares ---- */
+
+size_t rules_project_most(size_t all)
+{
+    return all / 4 > 0 ? all / 4 : 1;
+}
+
+ptrdiff_t rules_next_project(const struct rules_share *const *shares, size_t count, size_t most)
+{
+    ptrdiff_t best = -1;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct rules_share *share = shares[i];
+        if (!share->ready || share->in_flight >= most)
+            continue;
+        const struct rules_share *than = best < 0 ? NULL : shares[best];
+        /* in_flight / weight, compared without division */
+        size_t mine = than ? share->in_flight * than->weight : 0;
+        size_t others = than ? than->in_flight * share->weight : 1;
+        if (mine < others || (mine == others && share->served < than->served))
+            best = (ptrdiff_t)i;
+    }
+    return best;
+}

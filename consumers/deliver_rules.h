@@ -1,0 +1,107 @@
+/* What deliver decides, without I/O, clock or allocation: what an attempt's end means for its
+ * message, when and where it is tried again, and how much an endpoint or a project may have under
+ * way (breaker, cap, shares).
+ *
+ * Times are milliseconds; `now_ms` is Unix time where a due time is meant, and monotonic in breaker
+ * and cap, save for `failing_since_ms`. */
+#pragma once
+#include "schemas/webhook.h"
+
+/* ---- the schedule ---- */
+#define RULES_DELAYS 6
+#define RULES_STEPS 16 /* partitions of a delay topic, one for each jitter step */
+struct rules_delay {
+    enum topic topic;
+    int64_t ms;
+};
+extern const struct rules_delay rules_delays[RULES_DELAYS];
+
+/* Of this attempt of this message, always the same: a record that is written again after a crash
+ * lands beside its first copy. */
+int32_t rules_step(const struct uuid *message, uint32_t generation, uint32_t attempt);
+/* delay * (0.9 + 0.2 * step / 15) */
+int64_t rules_delay_ms(size_t delay, int32_t step);
+/* Where a record goes that must not be tried for wait_ms: the nearest longer delay, or the longest.
+ * *step is raised when the delay is long enough with a later step alone. */
+size_t rules_delay_for(int64_t wait_ms, int32_t *step);
+
+/* ---- the end of an attempt ---- */
+struct rules_answer {
+    enum attempt_error error; /* ATTEMPT_none when there was an HTTP status */
+    uint16_t status;
+    const char *retry_after; /* as sent; NULL or "" = none */
+};
+struct rules_decision {
+    enum attempt_outcome outcome;
+    enum attempt_error error;
+    bool disable; /* 410 */
+    size_t delay; /* of OUTCOME_RETRY: row of rules_delays */
+    int32_t step; /* its partition */
+    int64_t due_ms;
+    int64_t asked_wait_ms; /* Retry-After of 429 and 503, capped; 0 = none */
+};
+#define RULES_RETRY_AFTER_MAX_MS INT64_C(86400000)
+/* attempt: of the record that was tried, 0 = first. */
+struct rules_decision rules_decide(const struct rules_answer *answer, uint32_t attempt,
+                                   int32_t step, int64_t now_ms);
+/* Seconds, or an HTTP date in any of its three forms; milliseconds from now, at least 0, at most 24
+ * hours; -1 = malformed. */
+int64_t rules_retry_after_ms(const char *text, int64_t now_ms);
+/* Does this end speak against the endpoint as a whole, not against one message? */
+bool rules_blames_endpoint(const struct rules_decision *decision, uint16_t status);
+
+/* ---- breaker: closed, open, half-open ---- */
+#define RULES_BREAKER_FAILURES 5 /* one after the other */
+#define RULES_BREAKER_MIN_MS 5000
+#define RULES_BREAKER_MAX_MS 600000
+#define RULES_DISABLE_MS INT64_C(432000000) /* all failing for 120 h */
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+struct rules_breaker { /* zeroed: closed */
+    enum breaker_state state;
+    unsigned failures, opened; /* in a row */
+    int64_t until_ms;          /* open: monotonic */
+    int64_t failing_since_ms;  /* Unix time of the first failure after the last success; 0 = none */
+};
+/* May a delivery start? Half-open lets a single one through: call breaker_started for it.
+ * *wait_ms: how long to keep away otherwise. failures_allowed 0: never opens. */
+bool breaker_passes(struct rules_breaker *breaker, int64_t mono_ms, int64_t *wait_ms);
+void breaker_started(struct rules_breaker *breaker);
+/* The attempt that was let through never happened (taken away by a rebalance). */
+void breaker_withdrawn(struct rules_breaker *breaker);
+void breaker_succeeded(struct rules_breaker *breaker);
+/* blamed: see rules_blames_endpoint. True: everything failed for so long that the endpoint is to be
+ * disabled. */
+bool breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failures_allowed,
+                    int64_t mono_ms, int64_t wall_ms);
+/* 429 and 503: the endpoint asks to be left alone; at most a minute for all its messages. */
+void breaker_asked_to_wait(struct rules_breaker *breaker, int64_t wait_ms, int64_t mono_ms);
+
+/* ---- the cap of an endpoint: grows while answers come soon, halves on trouble ---- */
+#define RULES_CAP_START 8
+#define RULES_CAP_SLOW_MS 2000 /* an answer later than this is no reason to send more at once */
+struct rules_cap {
+    unsigned milli;      /* thousandths of a delivery */
+    bool steady;         /* had trouble: grows by one a round from now on, not by one an answer */
+    int64_t lowered_ms;  /* halved at most once a second */
+    unsigned latency_ms; /* moving mean of the answers; 0 = none yet */
+};
+void cap_init(struct rules_cap *cap);
+size_t cap_now(const struct rules_cap *cap);
+void cap_answered(struct rules_cap *cap, int64_t latency_ms, size_t most);
+void cap_troubled(struct rules_cap *cap, int64_t mono_ms);
+/* How many records of an endpoint may wait in hand: what it will take within a second. */
+size_t cap_waiting(const struct rules_cap *cap);
+#define RULES_PATIENCE_MS 1000 /* after so long in hand a record goes to a delay topic */
+
+/* ---- shares of the projects ---- */
+struct rules_share {
+    unsigned weight; /* at least 1 */
+    size_t in_flight;
+    uint64_t served; /* order of its last start */
+    bool ready;      /* has something that may start */
+};
+/* The project that starts next: the smallest in_flight / weight, then the longest unserved. -1 =
+ * none is ready or all are at their most. */
+ptrdiff_t rules_next_project(const struct rules_share *const *shares, size_t count, size_t most);
+/* A project's most in flight when there are `all` slots: a quarter of them. */
+size_t rules_project_most(size_t all);
