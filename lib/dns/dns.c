@@ -89,8 +89,8 @@ static void on_answer(void *owner, int status, int timeouts, struct ares_addrinf
     (void)timeouts;
     if (!dns->closing) {
         name->answer = (struct dns_answer){
-            .result = status == ARES_ETIMEOUT || status == ARES_ECONNREFUSED ? DNS_TIMEOUT
-                                                                             : DNS_NONE};
+            .result =
+                status == ARES_ETIMEOUT || status == ARES_ECONNREFUSED ? DNS_TIMEOUT : DNS_NONE};
         if (status == ARES_SUCCESS)
             keep_ms = take_addresses(found, &name->answer);
         name->keep_ms = clock_mono_ms(dns->clock) + keep_ms;
@@ -202,9 +202,8 @@ static struct name *name_of(struct dns *dns, const char *host)
 
 struct dns_wait *dns_ask(struct dns *dns, const char *host, void *asker, struct dns_answer *now)
 {
-    static const struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT,
-                                                     .ai_family = AF_UNSPEC,
-                                                     .ai_socktype = SOCK_STREAM};
+    static const struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct dns_wait *wait;
     struct name *name;
 

@@ -17,7 +17,7 @@ struct post {
     struct dns_wait *wait;
     char host[256];
     unsigned port;
-    bool literal, started;           /* libcurl has it */
+    bool literal, started;             /* libcurl has it */
     bool denied, requested, oversized; /* requested: the connection stands */
     bool head_done;
     uint16_t status;
@@ -42,7 +42,7 @@ struct poster {
     CURLM *multi;
     struct dns *dns;
     int epoll_fd;
-    int64_t timer_ms; /* libcurl's; INT64_MAX = none */
+    int64_t timer_ms;                    /* libcurl's; INT64_MAX = none */
     struct post_list resolving, refused; /* resolving: the oldest first */
     struct post *free, *all;
     size_t connections;

@@ -96,7 +96,8 @@ static size_t on_head(char *data, size_t size, size_t count, void *owner)
     if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
         post->retry_after[0] = '\0'; /* of an interim answer */
     take_retry_after(post, data, len);
-    if (len > 2 || data[0] == ' ' || post->head_done)
+    bool blank = (len == 2 && memcmp(data, "\r\n", 2) == 0) || (len == 1 && data[0] == '\n');
+    if (!blank || post->head_done)
         return post->head_bytes > 2 * HEAD_BYTES_MAX ? 0 : len; /* trailers count too */
     curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status >= 200) {
@@ -190,8 +191,8 @@ enum post_end post_judge_url(struct post *post, const char *url)
            curl_url_get(post->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
            curl_url_get(post->url, CURLUPART_HOST, &host, CURLU_PUNYCODE) == CURLUE_OK &&
            curl_url_get(post->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-           scheme_allowed(post->poster, scheme) &&
-           port_allowed(post->poster, port, &post->port) && take_host(post, host) &&
+           scheme_allowed(post->poster, scheme) && port_allowed(post->poster, port, &post->port) &&
+           take_host(post, host) &&
            curl_url_get(post->url, CURLUPART_USER, &user, 0) != CURLUE_OK &&
            curl_url_get(post->url, CURLUPART_PASSWORD, &password, 0) != CURLUE_OK;
     curl_free(scheme);
@@ -225,7 +226,8 @@ static bool set_addresses(struct post *post, const struct dns_answer *answer)
                                 text);
     }
     post->resolve = curl_slist_append(NULL, line);
-    return post->resolve && curl_easy_setopt(post->easy, CURLOPT_RESOLVE, post->resolve) == CURLE_OK;
+    return post->resolve &&
+           curl_easy_setopt(post->easy, CURLOPT_RESOLVE, post->resolve) == CURLE_OK;
 }
 
 enum post_end post_send(struct post *post, const struct dns_answer *answer)
