@@ -160,7 +160,7 @@ static bool port_allowed(const struct poster *poster, const char *text, unsigned
     return poster->ports[number / 8] & (1U << number % 8);
 }
 
-/* Brackets and a dot at the end are no part of a name; libcurl leaves the dot out as well. */
+/* Brackets and a dot at the end are no part of a name: libcurl must look it up as it was asked. */
 static bool take_host(struct post *post, const char *host)
 {
     size_t len = strlen(host);
@@ -168,10 +168,15 @@ static bool take_host(struct post *post, const char *host)
 
     if (len > 2 && host[0] == '[')
         host++, len -= 2;
-    if (len > 1 && host[len - 1] == '.')
-        len--;
+    bool dot = len > 1 && host[len - 1] == '.';
+    len -= dot;
     if (span_copy(span_of(host, len), post->host, sizeof post->host) < 0 || len == 0)
         return false;
+    if (dot && curl_url_set(post->url, CURLUPART_HOST, post->host, 0) != CURLUE_OK)
+        return false;
+    for (char *at = post->host; *at; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
     post->literal = address_parse(span_text(post->host), &address) == 0;
     return true;
 }
@@ -304,8 +309,9 @@ static enum post_end end_of(const struct post *post, CURLcode code)
         return POST_tls;
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ENGINE_NOTFOUND:
-    case CURLE_OUT_OF_MEMORY:
         return POST_internal;
+    case CURLE_OUT_OF_MEMORY: /* also: a line of the head above libcurl's own bound */
+        return post->requested ? POST_too_large : POST_internal;
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_PARTIAL_FILE:

@@ -75,6 +75,14 @@ def answer(status, *headers, body=b"ok"):
     return "\r\n".join(lines).encode() + body
 
 
+async def push(writer, data):
+    if writer.is_closing():
+        raise ConnectionError
+    writer.write(data)
+    await writer.drain()
+    await asyncio.sleep(0)
+
+
 async def misbehave(path, writer):
     """Answers one request; False: the connection is to be closed."""
     word, _, rest = path.strip("/").partition("/")
@@ -96,39 +104,32 @@ async def misbehave(path, writer):
         writer.write(answer(200))
     elif word == "drip-head":
         for byte in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 3600:
-            writer.write(bytes([byte]))
-            await writer.drain()
+            await push(writer, bytes([byte]))
             await asyncio.sleep(1)
     elif word == "drip-body":
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3600\r\n\r\n")
         for _ in range(3600):
-            writer.write(b"x")
-            await writer.drain()
+            await push(writer, b"x")
             await asyncio.sleep(1)
     elif word == "endless-head":
         writer.write(b"HTTP/1.1 200 OK\r\n")
         while True:
-            writer.write(b"X-Filler: " + b"y" * 900 + b"\r\n")
-            await writer.drain()
+            await push(writer, b"X-Filler: " + b"y" * 900 + b"\r\n")
     elif word == "endless-line":
         writer.write(b"HTTP/1.1 200 OK\r\nX-Filler: ")
         while True:
-            writer.write(b"y" * 4096)
-            await writer.drain()
+            await push(writer, b"y" * 4096)
     elif word == "endless-interim":
         while True:
-            writer.write(b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n")
-            await writer.drain()
+            await push(writer, b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n")
     elif word == "endless-body":
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if number != "500" else b"HTTP/1.1 500 No\r\n\r\n")
         while True:
-            writer.write(b"z" * 65536)
-            await writer.drain()
+            await push(writer, b"z" * 65536)
     elif word == "endless-chunks":
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
-            writer.write(b"1\r\nz\r\n" * 500)
-            await writer.drain()
+            await push(writer, b"1\r\nz\r\n" * 500)
     elif word == "gzip-bomb":
         import gzip
         bomb = gzip.compress(gzip.compress(b"\0" * (64 << 20)))
