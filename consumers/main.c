@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-const struct stage *const stages[] = {&admit_stage, &execute_stage, &persist_stage, &relay_stage,
-                                      NULL};
+const struct stage *const stages[] = {&admit_stage, &execute_stage, &persist_stage,
+                                      &relay_stage, &deliver_stage, NULL};
 
 static const char usage[] =
     "Usage: rustbox-consumer --stage NAME [--instance TEXT]\n"
     "Runs one stage of the pipeline: takes records from its topics until SIGTERM.\n"
-    "  --stage NAME      which stage: admit, execute, persist or relay\n"
+    "  --stage NAME      which stage: admit, execute, persist, relay or deliver\n"
     "  --instance TEXT   tells processes of one stage on one host apart (default 0); keep it over\n"
     "                    restarts, so that a restarted process gets its partitions back at once";
 

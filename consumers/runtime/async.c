@@ -1,8 +1,8 @@
 /* ASYNC stages: a ticket per record, finished in any order; the contiguous low-water mark is
  * committed.
  *
- * A record for which the stage has no room stays in hand and the partitions of its topic are
- * paused; other topics go on. */
+ * A record that the stage did not take stays in hand. No room: all partitions of its topic are
+ * paused. Not yet due: its own partition alone. Everything else goes on. */
 #include "consumers/runtime/internal.h"
 #include "lib/base/strict.h"
 #include "lib/log/log.h"
@@ -74,31 +74,66 @@ static struct input *input_of(struct runtime *rt, enum topic topic)
     return NULL;
 }
 
+void ticket_wait_until(struct ticket *ticket, int64_t due_ms)
+{
+    ticket->due_ms = due_ms;
+}
+
+static int set_paused(struct runtime *rt, const struct part *part, bool paused, struct err *err)
+{
+    const char *name = topic_spec(part->topic)->name;
+
+    return paused ? consumer_pause(rt->consumer, name, part->partition, err)
+                  : consumer_resume(rt->consumer, name, part->partition, err);
+}
+
+/* All partitions but those whose head waits in hand: they are paused anyway. */
+static int set_all_paused(struct runtime *rt, struct input *input, bool paused, struct err *err)
+{
+    input->paused = paused;
+    for (int32_t p = 0; p < input->count; p++)
+        if (input->parts[p].assigned && !input->parts[p].held &&
+            set_paused(rt, &input->parts[p], paused, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int taken(struct runtime *rt, struct input *input, struct part *part, bool was_held,
+                 struct err *err)
+{
+    part->held = NULL;
+    if (input->paused)
+        return set_all_paused(rt, input, false, err);
+    return was_held ? set_paused(rt, part, false, err) : 0;
+}
+
+static int hold(struct runtime *rt, struct part *part, struct ticket *ticket, struct err *err)
+{
+    ticket->state = TICKET_HELD;
+    if (part->held)
+        return 0;
+    part->held = ticket;
+    return set_paused(rt, part, true, err);
+}
+
 static int offer(struct runtime *rt, struct input *input, struct ticket *ticket, struct err *err)
 {
+    struct part *part = ticket->part;
+    bool was_held = part->held == ticket;
+
     ticket->state = TICKET_OPEN;
+    ticket->due_ms = INT64_MIN;
     switch (rt->stage->start(rt->self, ticket, &ticket->rec, err)) {
     case STAGE_STARTED: /* the ticket may be gone by now */
-        input->held = NULL;
-        if (!input->paused)
-            return 0;
-        input->paused = false;
-        for (int32_t p = 0; p < input->count; p++)
-            if (input->parts[p].assigned &&
-                consumer_resume(rt->consumer, topic_spec(input->topic)->name, p, err) < 0)
-                return -1;
-        return 0;
+        return taken(rt, input, part, was_held, err);
     case STAGE_FULL:
-        ticket->state = TICKET_HELD;
-        input->held = ticket;
-        if (input->paused)
-            return 0;
-        input->paused = true;
-        for (int32_t p = 0; p < input->count; p++)
-            if (input->parts[p].assigned &&
-                consumer_pause(rt->consumer, topic_spec(input->topic)->name, p, err) < 0)
-                return -1;
-        return 0;
+        if (hold(rt, part, ticket, err) < 0)
+            return -1;
+        return input->paused ? 0 : set_all_paused(rt, input, true, err);
+    case STAGE_WAIT:
+        if (hold(rt, part, ticket, err) < 0)
+            return -1;
+        return input->paused ? set_all_paused(rt, input, false, err) : 0; /* it had room for this */
     case STAGE_ERROR:
         ticket->state = TICKET_HELD; /* the stage does not have it */
         break;
@@ -112,7 +147,7 @@ static int take(struct runtime *rt, struct record *rec, struct err *err)
     struct input *input = part ? input_of(rt, part->topic) : NULL;
     struct ticket *ticket;
 
-    if (!part || !part->assigned || input->held) {
+    if (!part || !part->assigned || part->held || input->paused) {
         record_done(rec);
         return err_set(err, ERR_BUSY, "a record of a partition that is not being read");
     }
@@ -159,11 +194,37 @@ static bool stage_due(struct runtime *rt)
            (rt->stage->next_due_ms && rt->stage->next_due_ms(rt->self) <= runtime_mono_ms(rt));
 }
 
-static int offer_held(struct runtime *rt, struct err *err)
+static int64_t first_held_due_ms(const struct runtime *rt)
 {
-    for (size_t i = 0; i < rt->input_count; i++)
-        if (rt->inputs[i].held && offer(rt, &rt->inputs[i], rt->inputs[i].held, err) < 0)
-            return -1;
+    int64_t first_ms = INT64_MAX;
+
+    EACH_PART(rt, part)
+    if (part->held && part->held->due_ms > INT64_MIN && part->held->due_ms < first_ms)
+        first_ms = part->held->due_ms;
+    return first_ms;
+}
+
+/* Those whose time has come, and, after the stage's turn, those it had no room for: one of them is
+ * enough to see that there is none for a topic yet. */
+static int offer_held(struct runtime *rt, bool full_ones, bool *some, struct err *err)
+{
+    int64_t now_ms = runtime_mono_ms(rt);
+
+    for (size_t i = 0; i < rt->input_count; i++) {
+        struct input *input = &rt->inputs[i];
+        for (int32_t p = 0; p < input->count; p++) {
+            struct ticket *held = input->parts[p].held;
+            bool full = held && held->due_ms == INT64_MIN;
+            if (!held || full != full_ones || held->due_ms > now_ms)
+                continue;
+            if (offer(rt, input, held, err) < 0)
+                return -1;
+            if (input->parts[p].held != held)
+                *some = true;
+            else if (full)
+                break;
+        }
+    }
     return 0;
 }
 
@@ -190,10 +251,10 @@ int async_turn(struct runtime *rt, struct err *err)
 {
     bool some = false;
 
-    if (take_some(rt, &some, err) < 0)
+    if (take_some(rt, &some, err) < 0 || offer_held(rt, false, &some, err) < 0)
         return -1;
     if (some || stage_due(rt)) {
-        if (rt->stage->ready(rt->self, err) < 0 || offer_held(rt, err) < 0)
+        if (rt->stage->ready(rt->self, err) < 0 || offer_held(rt, true, &some, err) < 0)
             return -1;
     }
     commit(rt);
@@ -203,7 +264,9 @@ int async_turn(struct runtime *rt, struct err *err)
 int64_t async_due_ms(const struct runtime *rt)
 {
     int64_t due = rt->stage->next_due_ms ? rt->stage->next_due_ms(rt->self) : INT64_MAX;
+    int64_t held = first_held_due_ms(rt);
 
+    due = held < due ? held : due;
     return parts_commit_due(rt) && rt->commit_ms < due ? rt->commit_ms : due;
 }
 
@@ -222,7 +285,7 @@ static void drop_part(struct runtime *rt, struct part *part, struct ticket **ope
         else
             ticket_free(rt, ticket);
     }
-    part->head = part->tail = NULL;
+    part->head = part->tail = part->held = NULL;
 }
 
 void async_drop(struct runtime *rt, bool with_commit)
@@ -234,14 +297,12 @@ void async_drop(struct runtime *rt, bool with_commit)
     CHECK(open != NULL);
     EACH_PART(rt, part)
     drop_part(rt, part, open, &count);
-    if (count > 0)
+    if (rt->stage_open && rt->stage->revoked)
         rt->stage->revoked(rt->self, open, count);
     for (size_t i = 0; i < count; i++)
         ticket_free(rt, open[i]);
-    for (size_t i = 0; i < rt->input_count; i++) {
-        rt->inputs[i].held = NULL;
+    for (size_t i = 0; i < rt->input_count; i++)
         rt->inputs[i].paused = false;
-    }
     free(open);
     if (with_commit && parts_commit_due(rt) && parts_commit(rt, &err) < 0)
         log_event(LOG_WARN, "commit_failed", kv_err(&err));

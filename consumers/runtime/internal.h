@@ -60,6 +60,7 @@ struct ticket {
     struct part *part;
     struct ticket *next; /* in log order within the partition; or free list */
     int64_t taken_ns;
+    int64_t due_ms; /* TICKET_HELD: when it is offered again */
     enum ticket_state state;
 };
 
@@ -73,14 +74,14 @@ struct part { /* a partition of an input */
     int64_t
         stored; /* what the group's offsets or the database hold by our own doing; -1 = unknown */
     struct ticket *head, *tail;
+    struct ticket *held; /* ASYNC: the record that start() did not take; it is the last one */
 };
 
 struct input {
     enum topic topic;
     struct part *parts;
     int32_t count;
-    struct ticket *held; /* ASYNC: the record that start() had no room for */
-    bool paused;
+    bool paused; /* ASYNC: as a whole, because start() had no room */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_RECOVERING, PHASE_STOPPING, PHASE_DONE };

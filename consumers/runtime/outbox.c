@@ -93,6 +93,12 @@ static struct output *add(struct outbox *out, enum topic topic, struct err *err)
 int outbox_add(struct outbox *out, enum topic topic, const struct envelope *env, struct span value,
                struct err *err)
 {
+    return outbox_add_at(out, topic, envelope_partition(env, topic), env, value, err);
+}
+
+int outbox_add_at(struct outbox *out, enum topic topic, int32_t partition,
+                  const struct envelope *env, struct span value, struct err *err)
+{
     struct header headers[ENVELOPE_HEADERS_MAX];
     size_t count = envelope_encode(env, &out->arena, headers);
     struct output *output = count ? add(out, topic, err) : NULL;
@@ -103,7 +109,7 @@ int outbox_add(struct outbox *out, enum topic topic, const struct envelope *env,
     if (!output)
         return -1;
     envelope_key(env, key);
-    output->partition = envelope_partition(env, topic);
+    output->partition = partition;
     output->key = arena_copy(&out->arena, span_text(key));
     if (value.data) /* none at all: a tombstone */
         output->value = arena_copy(&out->arena, value);

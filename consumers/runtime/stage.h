@@ -42,6 +42,9 @@
 struct outbox;
 int outbox_add(struct outbox *out, enum topic topic, const struct envelope *env, struct span value,
                struct err *err) MUST_CHECK;
+/* For topics whose partition is no function of the record: webhooks.retry.*. */
+int outbox_add_at(struct outbox *out, enum topic topic, int32_t partition,
+                  const struct envelope *env, struct span value, struct err *err) MUST_CHECK;
 /* To topic `dead`, with the original bytes, key and headers, and why. For records without a
  * readable id or of a wrong day (delivery.md rules 6, 16). */
 int outbox_dead(struct outbox *out, const struct record *rec, const char *why,
@@ -62,7 +65,9 @@ struct batch {
 
 enum stage_kind { STAGE_BATCH, STAGE_ASYNC, STAGE_SOURCE };
 enum stage_offsets { OFFSETS_KAFKA, OFFSETS_DATABASE };
-enum stage_start { STAGE_STARTED, STAGE_FULL, STAGE_ERROR };
+/* WAIT: not before the time given to ticket_wait_until; the record stays in hand and its partition
+ * alone is paused. */
+enum stage_start { STAGE_STARTED, STAGE_FULL, STAGE_WAIT, STAGE_ERROR };
 
 /* What a stage gets at open; all pointers live as long as the process. */
 struct stage_env {
@@ -105,8 +110,8 @@ struct stage {
     int (*fd)(void *self); /* readable: ready() (SOURCE: handle()) is due; -1 = none */
     int (*ready)(void *self, struct err *err); /* finishes tickets with ticket_finish */
     int64_t (*next_due_ms)(void *self);        /* monotonic; INT64_MAX = no timer */
-    /* Partitions taken away, or everything is repeated after an error: abandon these tickets, do
-     * not finish them. They are gone when this returns. */
+    /* Partitions taken away, or everything is repeated after an error: abandon these tickets (there
+     * may be none), do not finish them. They are gone when this returns. */
     void (*revoked)(void *self, struct ticket *const *tickets, size_t count);
     /* Shutdown: start nothing more; answers how many started tickets will still be finished soon.
      * Called in every turn of the loop until it answers 0 or the bound of 6 s is over. NULL: none
@@ -118,6 +123,8 @@ struct stage {
  * is gone for the stage. A ticket may be finished inside start(). */
 struct outbox *ticket_outbox(struct ticket *ticket);
 void ticket_finish(struct ticket *ticket);
+/* Inside start(), before STAGE_WAIT: when to offer it again, monotonic. */
+void ticket_wait_until(struct ticket *ticket, int64_t due_ms);
 
 /* The stage table of consumers/main.c; ends with a NULL name. */
 extern const struct stage *const stages[];

@@ -52,6 +52,10 @@ int producer_end_offsets(struct producer *producer, const char *topic, int32_t p
                          int64_t *ends, int timeout_ms, struct err *err) MUST_CHECK;
 int producer_begin_offsets(struct producer *producer, const char *topic, int32_t partitions,
                            int64_t *begins, int timeout_ms, struct err *err) MUST_CHECK;
+/* The first record at or after that time (LogAppendTime); -1 = there is none yet. */
+int producer_offsets_at(struct producer *producer, const char *topic, int32_t partitions,
+                        int64_t time_ms, int64_t *offsets, int timeout_ms,
+                        struct err *err) MUST_CHECK;
 /* Produces a probe record to each topic, so that later first sends do not wait 1 s for metadata.
  * Probes have the header type = BUS_PROBE_TYPE, key "probe" and no value; every reader drops them
  * (record_is_probe). */

@@ -44,6 +44,12 @@ static int edge(struct producer *producer, const char *topic, int32_t partitions
     return 0;
 }
 
+int producer_offsets_at(struct producer *producer, const char *topic, int32_t partitions,
+                        int64_t time_ms, int64_t *offsets, int timeout_ms, struct err *err)
+{
+    return edge(producer, topic, partitions, time_ms > 0 ? time_ms : 0, offsets, timeout_ms, err);
+}
+
 int producer_end_offsets(struct producer *producer, const char *topic, int32_t partitions,
                          int64_t *ends, int timeout_ms, struct err *err)
 {

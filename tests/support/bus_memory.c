@@ -310,6 +310,22 @@ int producer_end_offsets(struct producer *producer, const char *topic, int32_t p
     return 0;
 }
 
+int producer_offsets_at(struct producer *producer, const char *topic, int32_t partitions,
+                        int64_t time_ms, int64_t *offsets, int timeout_ms, struct err *err)
+{
+    enum topic which;
+
+    (void)producer, (void)timeout_ms, (void)err;
+    CHECK(topic_find(span_text(topic), &which) == 0);
+    for (int32_t p = 0; p < partitions; p++) {
+        offsets[p] = -1;
+        for (size_t i = logs[which][p].count; i-- > 0;)
+            if (logs[which][p].records[i]->rec.timestamp_ms >= time_ms)
+                offsets[p] = (int64_t)i;
+    }
+    return 0;
+}
+
 int producer_begin_offsets(struct producer *producer, const char *topic, int32_t partitions,
                            int64_t *begins, int timeout_ms, struct err *err)
 {
