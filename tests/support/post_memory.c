@@ -44,8 +44,7 @@ void post_memory_reset(void)
     memset(counts, 0, sizeof counts);
 }
 
-void post_memory_rule(const char *text, enum post_end end, unsigned status,
-                      const char *retry_after)
+void post_memory_rule(const char *text, enum post_end end, unsigned status, const char *retry_after)
 {
     CHECK(rule_count < RULES_MAX);
     snprintf(rules[rule_count].text, sizeof rules[0].text, "%s", text);

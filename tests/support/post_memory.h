@@ -1,5 +1,6 @@
 /* lib/http/post.h without a network, for tests of deliver: POSTs "fly" until the test ends them, or
- * until a rule of the test answers them at the next turn. Link test_post_memory instead of rb_post. */
+ * until a rule of the test answers them at the next turn. Link test_post_memory instead of rb_post.
+ */
 #pragma once
 #include "lib/http/post.h"
 
