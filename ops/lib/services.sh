@@ -7,7 +7,7 @@ PGBIN=/usr/lib/postgresql/15/bin
 ROLES=(admin gateway admit persist relay compact balance)
 # In the order of starting; stopped in the reverse order.
 SERVICES_INFRA=(postgres kafka)
-SERVICES_OWN=(box persist execute admit relay gateway)
+SERVICES_OWN=(box persist execute admit relay deliver gateway)
 
 as_user() { # runs a command as the system user
     chpst -u "$USER_NAME" "$@"
@@ -183,6 +183,11 @@ exec 2>&1
 exec chpst -u $USER_NAME $DIR/bin/rustbox-consumer --stage $stage --config $DIR/etc/rustbox.conf
 EOF
     done
+    service deliver <<EOF
+#!/bin/sh
+exec 2>&1
+exec chpst -o 20000 -u $USER_NAME $DIR/bin/rustbox-consumer --stage deliver --config $DIR/etc/rustbox.conf
+EOF
     service gateway <<EOF
 #!/bin/sh
 exec 2>&1

@@ -14,7 +14,7 @@ import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STACK = os.path.join(TOP, "ops", "lib", "stack")
-SERVICES = ["gateway", "admit", "execute", "persist", "relay", "box", "kafka", "postgres"]
+SERVICES = ["gateway", "admit", "execute", "persist", "relay", "deliver", "box", "kafka", "postgres"]
 
 
 def say(text):
