@@ -443,7 +443,7 @@ void hand_abandon_all(struct deliver *d)
 int64_t hand_due_ms(const struct deliver *d)
 {
     if (d->dirty && !d->stopping)
-        return INT64_MIN;
+        return 0;
     if (d->patient_first && d->endpoint_most)
         return d->patient_first->taken_ms + RULES_PATIENCE_MS;
     return INT64_MAX;

@@ -305,7 +305,7 @@ int64_t tails_due_ms(const struct deliver *d)
     bool past = d->past_wanted_ms < d->past_from_ms;
 
     if (past && !d->past.next)
-        return INT64_MIN;
+        return 0;
     if (past || !d->endpoints_tail.reached)
         return deliver_mono_ms(d) + 50;
     return INT64_MAX;

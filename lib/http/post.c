@@ -247,7 +247,7 @@ int64_t post_due_ms(const struct poster *poster)
     int64_t due_ms = dns_due_ms(poster->dns);
 
     if (poster->refused.first)
-        return INT64_MIN;
+        return 0;
     if (poster->timer_ms < due_ms)
         due_ms = poster->timer_ms;
     if (poster->resolving.first) {

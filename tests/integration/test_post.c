@@ -63,7 +63,7 @@ static void turn(void)
     struct pollfd wait = {post_fd(poster), POLLIN, 0};
     int64_t left = post_due_ms(poster) - clock_mono_ms(&clock_system);
 
-    poll(&wait, 1, left < 0 || post_due_ms(poster) == INT64_MIN ? 0 : left > 50 ? 50 : (int)left);
+    poll(&wait, 1, left < 0 ? 0 : left > 50 ? 50 : (int)left);
     post_turn(poster);
 }
 
