@@ -117,8 +117,8 @@ static void start(CURLM *multi, struct client *client, const struct options *opt
         free(client->body);
         body = client->body = strdup(body);
         char digits[DIGITS + 1];
-        snprintf(digits, sizeof digits, "%08ld%08ld", (long)getpid() % 100000000,
-                 number % 100000000);
+        snprintf(digits, sizeof digits, "%08lu%08lu", (unsigned long)getpid() % 100000000,
+                 (unsigned long)number % 100000000);
         memcpy(body + strlen(body) - 2 - DIGITS, digits, DIGITS); /* 2: the end of the JSON */
     }
     client->number = number;
