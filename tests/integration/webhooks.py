@@ -283,6 +283,7 @@ def relayed(api):
 
 
 def delivered(stack, api):
+    stack.drain(20)  # what the parts before closed late is told to nobody here
     receiver = Receiver()
     made = api.ask("/api/webhooks", {"url": receiver.url("/all"), "events": ["submission.completed", "submission.failed",
                                                                              "endpoint.disabled"]}, "POST")[1]
