@@ -89,6 +89,7 @@ static int open_deliver(const struct stage_env *env, void **self, struct err *er
     CHECK(d != NULL);
     d->env = env;
     d->epoll_fd = -1;
+    d->window.size = RULES_WINDOW_MIN;
     d->most = (size_t)config_int(env->config, SETTING_deliver_in_flight);
     d->endpoint_most = (size_t)config_int(env->config, SETTING_deliver_endpoint_in_flight);
     d->breaker_failures = (unsigned)config_int(env->config, SETTING_deliver_breaker_failures);
@@ -120,12 +121,13 @@ static int reopen_deliver(void *self, struct err *err)
 
 /* ---- records ---- */
 
-static enum stage_start bury(struct ticket *ticket, const struct record *rec, const char *why,
-                             struct err *err)
+static enum stage_start bury(struct deliver *d, struct ticket *ticket, const struct record *rec,
+                             const char *why, struct err *err)
 {
     if (outbox_dead(ticket_outbox(ticket), rec, why, err) < 0)
         return STAGE_ERROR;
     metric_add(METRIC_dead_total, "deliver", 1);
+    d->unacked++;
     ticket_finish(ticket);
     return STAGE_STARTED;
 }
@@ -151,6 +153,7 @@ static enum stage_start pass_over(struct deliver *d, struct ticket *ticket,
         return STAGE_ERROR;
     if (entry->state == SEEN_LOGGED)
         entry->state = SEEN_DONE; /* this ticket stands for what follows */
+    d->unacked++;
     ticket_finish(ticket);
     return STAGE_STARTED;
 }
@@ -171,12 +174,12 @@ static enum stage_start start(void *self, struct ticket *ticket, const struct re
     bool has_id, readable = stage_envelope(rec, &env, &has_id);
 
     if (!readable)
-        return bury(ticket, rec, has_id ? "its headers break a rule" : "it has no readable id",
+        return bury(d, ticket, rec, has_id ? "its headers break a rule" : "it has no readable id",
                     err);
     if (env.type != RECORD_webhook || topic_find(span_text(rec->topic), &topic) < 0)
-        return bury(ticket, rec, "it is not a webhook", err);
+        return bury(d, ticket, rec, "it is not a webhook", err);
     if ((why = stage_distrust(&d->signing, topic, &env, NULL)))
-        return bury(ticket, rec, why, err);
+        return bury(d, ticket, rec, why, err);
     if (not_yet_due(d, ticket, &env))
         return STAGE_WAIT;
     if (!d->endpoints_read ||
@@ -184,7 +187,7 @@ static enum stage_start start(void *self, struct ticket *ticket, const struct re
         !has_room(d))
         return STAGE_FULL;
     if ((why = stage_distrust(&d->signing, topic, &env, &rec->value)))
-        return bury(ticket, rec, why, err);
+        return bury(d, ticket, rec, why, err);
     if (env.not_before_ms)
         metric_observe(METRIC_delivery_lateness_seconds, topic_spec(topic)->name,
                        (uint64_t)(deliver_wall_ms(d) - env.not_before_ms) * 1000000);
@@ -237,6 +240,16 @@ static void revoked(void *self, struct ticket *const *tickets, size_t count)
     d->full = false;
 }
 
+static void ticket_acked(void *self, int64_t waited_ns)
+{
+    struct deliver *d = self;
+
+    if (d->unacked > 0)
+        d->unacked--;
+    window_acked(&d->window, waited_ns / 1000000, d->most, deliver_mono_ms(d));
+    d->dirty |= d->ready_count > 0;
+}
+
 static size_t draining(void *self)
 {
     struct deliver *d = self;
@@ -263,7 +276,7 @@ const struct stage deliver_stage = {
     .input_count = COUNT_OF(inputs),
     .outputs = outputs,
     .output_count = COUNT_OF(outputs),
-    .linger_ms = 5, /* nobody waits for an attempt's record */
+    .linger_ms = 0, /* until it is acknowledged, a kill repeats the delivery */
     .fetch_min_bytes = 1,
     .fetch_wait_max_ms = 20,
     .queued_max_kbytes = 4096,
@@ -276,5 +289,6 @@ const struct stage deliver_stage = {
     .ready = ready,
     .next_due_ms = next_due_ms,
     .revoked = revoked,
+    .ticket_acked = ticket_acked,
     .draining = draining,
 };

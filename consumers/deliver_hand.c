@@ -97,6 +97,24 @@ void hand_free(struct deliver *d)
     }
 }
 
+static void no_longer_fresh(struct deliver *d, struct job *job)
+{
+    if (d->first_fresh == job)
+        d->first_fresh = job->next;
+    d->fresh -= job->fresh;
+    job->fresh = false;
+}
+
+/* Is there room for one more whose repetition a kill would cost? */
+static bool window_open(struct deliver *d)
+{
+    int64_t before_ms = deliver_mono_ms(d) - RULES_FRESH_MS;
+
+    while (d->first_fresh && d->first_fresh->begun_ms <= before_ms)
+        no_longer_fresh(d, d->first_fresh);
+    return d->unacked + d->fresh < d->window.size;
+}
+
 /* Its waiting list, or its slot. */
 static void leave_live(struct deliver *d, struct job *job)
 {
@@ -111,6 +129,7 @@ static void leave_live(struct deliver *d, struct job *job)
         job_list_remove(&live->waiting, job);
         return;
     }
+    no_longer_fresh(d, job);
     job_list_remove(&d->flying, job);
     live->in_flight--;
     live->project->share.in_flight--;
@@ -125,6 +144,7 @@ static void finish(struct deliver *d, struct job *job)
 
     leave_live(d, job);
     job_put(d, job);
+    d->unacked++;
     ticket_finish(ticket);
 }
 
@@ -198,6 +218,11 @@ static int post_it(struct deliver *d, struct job *job, struct err *err)
     job_list_remove(&live->waiting, job);
     no_longer_patient(d, job);
     job_list_add(&d->flying, job);
+    job->begun_ms = deliver_mono_ms(d);
+    job->fresh = true;
+    d->fresh++;
+    if (!d->first_fresh)
+        d->first_fresh = job;
     live->in_flight++;
     live->project->share.in_flight++;
     d->in_flight++;
@@ -247,7 +272,7 @@ static int schedule(struct deliver *d, struct err *err)
     struct live *live;
     int64_t wait_ms;
 
-    while (!d->stopping && d->in_flight < d->most && (live = live_next(d))) {
+    while (!d->stopping && d->in_flight < d->most && window_open(d) && (live = live_next(d))) {
         if (live->waiting.count == 0)
             continue;
         if (!breaker_passes(&live->breaker, deliver_mono_ms(d), &wait_ms)) {
@@ -438,13 +463,18 @@ void hand_abandon_all(struct deliver *d)
         while (live->waiting.first)
             abandon(d, live->waiting.first);
     d->unknown_asked = false;
+    d->unacked = 0;
 }
 
 int64_t hand_due_ms(const struct deliver *d)
 {
+    int64_t due_ms = INT64_MAX;
+
     if (d->dirty && !d->stopping)
         return 0;
     if (d->patient_first && d->endpoint_most)
-        return d->patient_first->taken_ms + RULES_PATIENCE_MS;
-    return INT64_MAX;
+        due_ms = d->patient_first->taken_ms + RULES_PATIENCE_MS;
+    if (d->ready_count > 0 && d->first_fresh && d->first_fresh->begun_ms + RULES_FRESH_MS < due_ms)
+        due_ms = d->first_fresh->begun_ms + RULES_FRESH_MS;
+    return due_ms;
 }

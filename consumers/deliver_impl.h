@@ -60,7 +60,9 @@ struct job {
     struct post *post; /* in flight; not NULL until the job is gone */
     bool over;         /* the post has ended */
     struct buf body;
-    int64_t taken_ms, at_ms;                     /* monotonic; wall, of the attempt */
+    int64_t taken_ms, at_ms; /* monotonic; wall, of the attempt */
+    int64_t begun_ms;        /* monotonic */
+    bool fresh;
     struct job *next, *previous;                 /* of its endpoint's waiting list, or of unknown */
     struct job *next_patient, *previous_patient; /* all that wait, the oldest first */
     bool patient;
@@ -107,6 +109,9 @@ struct deliver {
     int64_t past_from_ms, past_wanted_ms, past_reading_ms; /* Unix time */
     /* jobs */
     size_t in_hand, in_flight;
+    struct rules_window window;
+    size_t unacked, fresh;   /* ended, not acknowledged; under way for a moment */
+    struct job *first_fresh; /* in flying, which is in order of start */
     bool full;
     struct job_list unknown, flying;
     bool unknown_asked;

@@ -5,6 +5,8 @@
 #define LOWER_EVERY_MS 1000
 #define WAITING_MAX 512
 #define LATENCY_GUESS_MS 100
+#define ACK_SOON_MS 25
+#define ACK_LATE_MS 100
 
 /* ---- breaker ---- */
 
@@ -114,6 +116,20 @@ size_t cap_waiting(const struct rules_cap *cap)
     if (within < RULES_CAP_START)
         within = RULES_CAP_START;
     return within > WAITING_MAX ? WAITING_MAX : within;
+}
+
+/* ---- window ---- */
+
+void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms)
+{
+    if (waited_ms <= ACK_SOON_MS && window->size < most)
+        window->size++;
+    if (waited_ms <= ACK_LATE_MS || mono_ms - window->lowered_ms < ACK_LATE_MS)
+        return;
+    window->lowered_ms = mono_ms;
+    window->size = window->size * 3 / 4;
+    if (window->size < RULES_WINDOW_MIN)
+        window->size = RULES_WINDOW_MIN;
 }
 
 /* ---- shares ---- */

@@ -93,6 +93,18 @@ void cap_troubled(struct rules_cap *cap, int64_t mono_ms);
 size_t cap_waiting(const struct rules_cap *cap);
 #define RULES_PATIENCE_MS 1000 /* after so long in hand a record goes to a delay topic */
 
+/* ---- the window: deliveries whose attempt is not in the log yet ----
+ *
+ * A kill repeats just these. It grows while the broker acknowledges soon and shrinks when records
+ * wait for each other, so that they wait before the POST and not after it. */
+#define RULES_WINDOW_MIN 16
+#define RULES_FRESH_MS 250 /* a delivery under way for longer hangs, and holds no place in it */
+struct rules_window {
+    size_t size;
+    int64_t lowered_ms;
+};
+void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms);
+
 /* ---- shares of the projects ---- */
 struct rules_share {
     unsigned weight; /* at least 1 */

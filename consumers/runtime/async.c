@@ -55,6 +55,8 @@ void async_acked(struct runtime *rt, struct ticket *ticket)
     rt->backoff_ms = BACKOFF_MIN_MS;
     metric_observe(METRIC_handle_seconds, rt->stage->name,
                    (uint64_t)(rt->clock.mono_ns(&rt->clock) - ticket->taken_ns));
+    if (rt->stage->ticket_acked)
+        rt->stage->ticket_acked(rt->self, rt->clock.mono_ns(&rt->clock) - ticket->finished_ns);
     advance(rt, ticket->part);
 }
 
@@ -62,6 +64,7 @@ void ticket_finish(struct ticket *ticket)
 {
     CHECK(ticket->state == TICKET_OPEN);
     ticket->state = TICKET_FINISHED;
+    ticket->finished_ns = ticket->out->rt->clock.mono_ns(&ticket->out->rt->clock);
     record_done(&ticket->rec); /* its offset stays */
     outbox_hand_over(ticket->out);
 }

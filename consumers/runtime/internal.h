@@ -59,7 +59,7 @@ struct ticket {
     struct outbox *out;
     struct part *part;
     struct ticket *next; /* in log order within the partition; or free list */
-    int64_t taken_ns;
+    int64_t taken_ns, finished_ns;
     int64_t due_ms; /* TICKET_HELD: when it is offered again */
     enum ticket_state state;
 };

@@ -113,6 +113,8 @@ struct stage {
     /* Partitions taken away, or everything is repeated after an error: abandon these tickets (there
      * may be none), do not finish them. They are gone when this returns. */
     void (*revoked)(void *self, struct ticket *const *tickets, size_t count);
+    /* ASYNC, may be NULL: a ticket's outputs are acknowledged, so long after ticket_finish. */
+    void (*ticket_acked)(void *self, int64_t waited_ns);
     /* Shutdown: start nothing more; answers how many started tickets will still be finished soon.
      * Called in every turn of the loop until it answers 0 or the bound of 6 s is over. NULL: none
      * will. */
