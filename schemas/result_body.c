@@ -2,6 +2,7 @@
  * only in a terminal body. Times are seconds with six decimals, bytes and counters integers. */
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
+#include "lib/crypto/crypto.h"
 #include "schemas/result.h"
 #include <inttypes.h>
 
@@ -15,9 +16,10 @@ static void put_text(struct buf *out, const char *key, const char *text)
     buf_puts(out, ",");
 }
 
+/* No reader of JSON takes an integer above INT64_MAX, and no kernel counts that far. */
 static void put_u64(struct buf *out, const char *key, uint64_t value, const char *end)
 {
-    buf_printf(out, "\"%s\":%" PRIu64 "%s", key, value, end);
+    buf_printf(out, "\"%s\":%" PRIu64 "%s", key, value > INT64_MAX ? INT64_MAX : value, end);
 }
 
 static void put_seconds(struct buf *out, const char *key, uint64_t ns)
@@ -197,13 +199,42 @@ static void put_namespaces(struct buf *out, const struct evidence *ev)
     put_u64(out, "user", ev->ns_user, "},");
 }
 
-static void put_evidence(struct buf *out, const struct result *result)
+static void put_sha256(struct buf *out, const char *key, struct span bytes, const char *end)
+{
+    uint8_t hash[SHA256_BYTES];
+    char hex[HEX_SIZE(SHA256_BYTES)];
+    sha256(bytes, hash);
+    hex_encode(hash, sizeof hash, hex);
+    buf_printf(out, "\"%s\":\"%s\"%s", key, hex, end);
+}
+
+/* All that the verdict was decided from, as the launcher measured it, in both phases: what
+ * `rustbox verify` applies the rules to again. */
+static void put_measured(struct buf *out, const struct result *result)
+{
+    struct err too_large; /* out->failed says it too */
+    buf_puts(out, "\"measured\":");
+    if (!result->has_evidence)
+        buf_puts(out, "null");
+    else if (evidence_encode(&result->evidence, out, &too_large))
+        out->failed = true;
+    buf_puts(out, ",");
+}
+
+static void put_evidence(struct buf *out, const struct result *result, const struct uuid *id_shown)
 {
     const struct evidence *ev = &result->evidence; /* zero when nothing ran */
     const struct phase_evidence *phase = evidence_phase(ev);
     const char *mode = ev->permissive ? "permissive" : "enforced";
-    char digest[HEX_SIZE(32)];
-    hex_encode(result->digest, sizeof result->digest, digest);
+    char submission[HEX_SIZE(32)], digest[HEX_SIZE(32)];
+    uint8_t hash[32];
+    struct err too_large;
+    if (result_digest(result, id_shown, hash, &too_large)) {
+        out->failed = true;
+        return;
+    }
+    hex_encode(result->digest, sizeof result->digest, submission);
+    hex_encode(hash, sizeof hash, digest);
     buf_puts(out, "\"evidence\":{");
     put_text(out, "verdict_cause", cause_name(result->verdict.cause));
     put_text(out, "verdict_actor", cause_actor(result->verdict.cause));
@@ -228,6 +259,11 @@ static void put_evidence(struct buf *out, const struct result *result)
     put_time(out, "admitted", result->times.admitted, ",");
     put_time(out, "dequeued", result->times.dequeued, "},");
     put_text(out, "policy_version", result->policy);
+    put_measured(out, result);
+    buf_puts(out, "\"outputs\":{");
+    put_sha256(out, "stdout_sha256", result->out, ",");
+    put_sha256(out, "stderr_sha256", result->errout, "},");
+    put_text(out, "submission_digest", submission);
     buf_printf(out, "\"digest\":\"%s\"},", digest);
 }
 
@@ -290,10 +326,19 @@ static void put_body(const struct result *result, const struct uuid *id_shown, s
     put_seconds(out, "wall_time_secs", phase->wall_ns);
     put_u64(out, "memory_peak_bytes", phase->memory_peak_bytes, ",");
     if (with_evidence)
-        put_evidence(out, result);
+        put_evidence(out, result, id_shown);
     put_time(out, "created_at", id_time_ns(id_shown), ",");
     put_time(out, "started_at", result->started_ns, ",");
     put_time(out, "completed_at", result->completed_ns, "}");
+}
+
+int result_body_of(const struct result *result, const struct uuid *id_shown, struct buf *out,
+                   struct err *err)
+{
+    put_body(result, id_shown, SIZE_MAX, true, out);
+    if (out->failed)
+        return err_set(err, ERR_TOO_LARGE, "result body: above %zu bytes", out->max);
+    return 0;
 }
 
 int result_body(struct span payload, const struct uuid *id_shown, struct buf *out, struct err *err)
@@ -303,10 +348,8 @@ int result_body(struct span payload, const struct uuid *id_shown, struct buf *ou
     arena_init(&arena, 16384);
     int failed = result_unpack(payload, &arena, &result, err);
     if (!failed)
-        put_body(&result, id_shown, SIZE_MAX, true, out);
+        failed = result_body_of(&result, id_shown, out, err);
     arena_done(&arena);
-    if (!failed && out->failed)
-        return err_set(err, ERR_TOO_LARGE, "result body: above %zu bytes", out->max);
     return failed;
 }
 

@@ -1,5 +1,6 @@
-/* The verdict rules. Each rule is one function that says whether it matches; verdict_decide asks
- * them in the order of the table in sandbox/README.md and takes the first.
+/* The verdict rules. Each row of verdict_rules.def says by one function here whether it matches;
+ * verdict_decide asks them in that order, which is the table's in sandbox/README.md, and takes the
+ * first.
  *
  * What only the program could have printed is never asked. Two questions have no exact answer in
  * the kernel's evidence, and the rules take the narrow one: a denied system call "ended the
@@ -115,60 +116,68 @@ bool verdict_phase_passed(const struct phase_evidence *phase)
            phase->exited && phase->exit_code == 0;
 }
 
-/* Cancelling, and the rules of the table's second row: the program is not the cause. */
-static bool decide_internal(const struct evidence *ev, const struct phase_evidence *phase,
-                            enum cause *cause)
+static bool cancelled(const struct evidence *ev, const struct phase_evidence *phase)
 {
-    bool cancelled = ((ev->compile.actions | ev->run.actions) & ACTION_KILL_CANCEL) != 0;
-    bool leftover = left_something(&ev->compile) || left_something(&ev->run);
-    if (cancelled && !leftover)
-        *cause = CAUSE_ie_cancelled; /* first: what never began has neither set-up nor evidence */
-    else if (!ev->setup_ok)
-        *cause = CAUSE_ie_setup_failure;
-    else if (!phase->ran || evidence_missing(phase) ||
-             (phase == &ev->compile && verdict_phase_passed(phase)))
-        *cause = CAUSE_ie_missing_evidence;
-    else if (leftover)
-        *cause = CAUSE_ie_cleanup_failure;
-    else if (oom_from_outside(phase))
-        *cause = CAUSE_ie_host_memory;
-    else
-        return false;
-    return true;
+    (void)phase;
+    return ((ev->compile.actions | ev->run.actions) & ACTION_KILL_CANCEL) != 0 &&
+           !left_something(&ev->compile) && !left_something(&ev->run);
 }
 
-/* Rules about what the judge's limits ended. */
-static bool decide_limits(const struct phase_evidence *phase, enum cause *cause)
+static bool setup_failed(const struct evidence *ev, const struct phase_evidence *phase)
 {
-    if (oom_killed(phase))
-        *cause = CAUSE_mle_kernel_oom;
-    else if (cpu_over(phase))
-        *cause = cpu_ended_by_kernel(phase) ? CAUSE_tle_cpu_kernel : CAUSE_tle_cpu_judge;
-    else if (wall_over(phase))
-        *cause = CAUSE_tle_wall_judge;
-    else if (output_cut(phase))
-        *cause = CAUSE_output_limit_exceeded;
-    else
-        return false;
-    return true;
+    (void)phase;
+    return !ev->setup_ok;
 }
 
-/* Rules about how the program itself ended. A compiler that ends badly in whatever way is a compile
- * error: the program never ran. */
-static enum cause decide_end(const struct phase_evidence *phase, bool is_compile)
+static bool missing(const struct evidence *ev, const struct phase_evidence *phase)
 {
-    if (is_compile && (phase->signaled || phase->exit_code != 0) &&
-        (phase->actions & ACTION_KILL_SECCOMP) == 0)
-        return CAUSE_compile_error;
-    if (phase->signaled && phase->signal == SIGXFSZ)
-        return CAUSE_fse_limit_exceeded;
-    if (phase->exited && phase->exit_code != 0 && process_limit_hit(phase))
-        return CAUSE_ple_cgroup_pids;
-    if ((phase->actions & ACTION_KILL_SECCOMP) != 0 || (phase->signaled && phase->signal == SIGSYS))
-        return CAUSE_seccomp_violation;
-    if (phase->signaled)
-        return CAUSE_re_fatal_signal;
-    return phase->exit_code != 0 ? CAUSE_re_nonzero_exit : CAUSE_normal_exit;
+    return !phase->ran || evidence_missing(phase) ||
+           (phase == &ev->compile && verdict_phase_passed(phase));
+}
+
+static bool not_cleaned_up(const struct evidence *ev, const struct phase_evidence *phase)
+{
+    (void)phase;
+    return left_something(&ev->compile) || left_something(&ev->run);
+}
+
+/* A compiler that ends badly in whatever way is a compile error: the program never ran. */
+static bool compile_failed(const struct evidence *ev, const struct phase_evidence *phase)
+{
+    return phase == &ev->compile && (phase->signaled || phase->exit_code != 0) &&
+           (phase->actions & ACTION_KILL_SECCOMP) == 0;
+}
+
+static bool seccomp_ended(const struct phase_evidence *phase)
+{
+    return (phase->actions & ACTION_KILL_SECCOMP) != 0 ||
+           (phase->signaled && phase->signal == SIGSYS);
+}
+
+bool verdict_rule_matches(enum verdict_rule rule, const struct evidence *ev)
+{
+    const struct phase_evidence *phase = evidence_phase(ev);
+    switch (rule) {
+#define RULE(name, match)                                                                          \
+    case RULE_##name:                                                                              \
+        return match;
+#include "schemas/verdict_rules.def"
+#undef RULE
+    case RULE_COUNT:
+        break;
+    }
+    return false;
+}
+
+enum cause verdict_rule_cause(enum verdict_rule rule)
+{
+    static const enum cause of[] = {
+#define RULE(name, match) CAUSE_##name,
+#include "schemas/verdict_rules.def"
+#undef RULE
+    };
+    CHECK((unsigned)rule < RULE_COUNT);
+    return of[rule];
 }
 
 static enum output_integrity integrity_of(const struct evidence *ev,
@@ -197,10 +206,11 @@ static enum verdict verdict_of(enum cause cause, enum taxonomy taxonomy)
 struct decision verdict_decide(const struct evidence *ev, enum taxonomy taxonomy)
 {
     const struct phase_evidence *phase = evidence_phase(ev);
-    enum cause cause = CAUSE_normal_exit;
-    if (!decide_internal(ev, phase, &cause) && !decide_limits(phase, &cause))
-        cause = decide_end(phase, phase == &ev->compile);
+    enum verdict_rule rule = 0;
+    while (rule < RULE_normal_exit && !verdict_rule_matches(rule, ev))
+        rule++;
 
+    enum cause cause = verdict_rule_cause(rule);
     struct decision out = {.verdict = verdict_of(cause, taxonomy),
                            .cause = cause,
                            .has_exit_code = phase->exited,

@@ -128,3 +128,24 @@ void rfc3339_format(int64_t wall_ns, char out[RFC3339_TEXT])
     snprintf(out, RFC3339_TEXT, "%sT%02u:%02u:%02u.%06uZ", date, seconds / 3600, seconds / 60 % 60,
              seconds % 60, fraction);
 }
+
+int rfc3339_parse(const char *text, int64_t *wall_ns)
+{
+    char date[DAY_TEXT], again[RFC3339_TEXT];
+    uint64_t hour = 0, minute = 0, second = 0, fraction = 0;
+    int32_t day = 0;
+    if (strlen(text) != strlen("2026-11-23T20:15:00.123456Z") ||
+        span_copy(span_of(text, 10), date, sizeof date) || day_parse(date, &day) ||
+        span_u64(span_of(text + 11, 2), &hour) || span_u64(span_of(text + 14, 2), &minute) ||
+        span_u64(span_of(text + 17, 2), &second) || span_u64(span_of(text + 20, 6), &fraction))
+        return -1;
+    int64_t us = (int64_t)(((hour * 60 + minute) * 60 + second) * 1000000 + fraction);
+    if (day < 0 || day > INT64_MAX / 1000 / (DAY_MS * 1000) - 1)
+        return -1; /* before 1970 nothing of ours; nanoseconds end in 2262 */
+    int64_t ns = (day * DAY_MS * 1000 + us) * 1000;
+    rfc3339_format(ns, again); /* separators and ranges */
+    if (strcmp(text, again) != 0)
+        return -1;
+    *wall_ns = ns;
+    return 0;
+}

@@ -38,3 +38,5 @@ static inline int32_t day_of_ms(int64_t wall_ms)
 void day_format(int32_t day, char out[DAY_TEXT]); /* 2026-11-23 */
 int day_parse(const char *text, int32_t *out) __attribute__((warn_unused_result));
 void rfc3339_format(int64_t wall_ns, char out[RFC3339_TEXT]); /* 2026-11-23T20:15:00.123456Z */
+/* That form and no other. */
+int rfc3339_parse(const char *text, int64_t *wall_ns) __attribute__((warn_unused_result));

@@ -20,7 +20,8 @@ enum exit_code {
     EXIT_WA = 8,
     EXIT_PLE = 9,
     EXIT_FSE = 10,
-    EXIT_OPEN = 11, /* no verdict yet */
+    EXIT_OPEN = 11,        /* no verdict yet */
+    EXIT_NO_EVIDENCE = 12, /* verify: no program ran, or the body has no evidence */
 };
 
 struct option {
@@ -44,6 +45,7 @@ struct verb {
     const char *name;       /* "admin key create" */
     const char *positional; /* "FILE", "" = none */
     size_t positionals;     /* exactly so many */
+    bool positionals_optional;
     const char *summary;
     const char *details; /* may be NULL */
     const struct option *options;
@@ -70,6 +72,9 @@ int api_await(struct api *api, const char *id, int timeout_s, json_t **json,
 void cli_query(struct buf *path, const char *name, const char *value);
 const char *json_text(const json_t *object, const char *name); /* "" when it is not there */
 
+/* The whole of a file, at most max bytes. "-" is stdin. */
+int read_file(const char *path, size_t max, struct buf *out, struct err *err) MUST_CHECK;
+
 /* ---- printing ---- */
 void print_json(const json_t *json); /* compact, one line */
 /* Bytes of a program for a person; on a terminal without control characters. */
@@ -81,8 +86,8 @@ int cli_config(const struct args *args, struct config **out, struct err *err) MU
 int option_number(const struct args *args, int option, const char *name, int64_t fallback,
                   int64_t max, int64_t *out, struct err *err) MUST_CHECK;
 
-extern const struct verb verb_submit, verb_result, verb_watch, verb_list, verb_usage, verb_balance,
-    verb_webhook_create, verb_webhook_list, verb_webhook_show, verb_webhook_update,
+extern const struct verb verb_submit, verb_result, verb_verify, verb_watch, verb_list, verb_usage,
+    verb_balance, verb_webhook_create, verb_webhook_list, verb_webhook_show, verb_webhook_update,
     verb_webhook_rotate, verb_webhook_test, verb_webhook_enable, verb_webhook_disable,
     verb_webhook_delete, verb_webhook_deliveries, verb_webhook_attempts, verb_webhook_redeliver,
     verb_dead_list, verb_dead_show, verb_dead_redrive, verb_dead_purge, verb_admin_migrate,

@@ -9,6 +9,7 @@
 static const struct verb *const verbs[] = {
     &verb_submit,
     &verb_result,
+    &verb_verify,
     &verb_watch,
     &verb_list,
     &verb_usage,
@@ -51,7 +52,8 @@ static const char common_help[] =
     "  0 AC, or done       1 RE; balance: difference not 0    2 usage\n"
     "  3 TLE               4 MLE                              5 SIG\n"
     "  6 IE                7 API, network, database, broker   8 WA\n"
-    "  9 PLE              10 FSE                             11 no verdict yet\n";
+    "  9 PLE              10 FSE                             11 no verdict yet\n"
+    " 12 verify: nothing to decide again (see rustbox verify --help)\n";
 
 static void print_help(void)
 {
@@ -137,7 +139,7 @@ static int parse(const struct verb *verb, char **words, struct args *args, struc
             *place = takes_value ? *++words : "";
         }
     }
-    if (args->positionals < verb->positionals)
+    if (args->positionals < verb->positionals && !verb->positionals_optional)
         return err_set(err, ERR_CONFIG, "%sis missing", verb->positional);
     return 0;
 }

@@ -21,8 +21,7 @@ static const struct option options[] = {
     [TIMEOUT] = {"--timeout", "S", "stop waiting after so many seconds (default 300; 0: never)"},
 };
 
-/* The whole of a file, at most max bytes. "-" is stdin. */
-static int read_file(const char *path, size_t max, struct buf *out, struct err *err)
+int read_file(const char *path, size_t max, struct buf *out, struct err *err)
 {
     bool own = strcmp(path, "-") == 0;
     AUTO_FD int fd = own ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);

@@ -1,6 +1,7 @@
 /* schemas: terminal results: packing, summary, the v1 body and its open form, the canonical text.
  */
 #include "lib/base/enc.h"
+#include "lib/crypto/crypto.h"
 #include "schemas/payload.h"
 #include "schemas/result.h"
 #include "tests/unit/unit.h"
@@ -68,7 +69,7 @@ static void pack(const struct result *result, struct buf *out)
 static const char golden_meta[] =
     "{\"cause\":\"normal_exit\",\"completed_ns\":\"1795464900020000000\",\"cpu_ns\":1234567,"
     "\"digest\":\"" ABS "\",\"error_message\":null,\"exit_code\":0,\"format\":1,\"id\":\"01a209bd-"
-                        "d7db-7000-8000-00000000002a\","
+    "d7db-7000-8000-00000000002a\","
     "\"integrity\":\"complete\",\"language\":\"c\",\"memory_peak_bytes\":1048576,\"policy\":\"2026-"
     "01\","
     "\"profile\":\"judge\",\"signal\":null,\"started_ns\":\"1795464900006000000\",\"stderr_bytes\":"
@@ -172,8 +173,12 @@ static const char golden_body[] =
     "12.2.0-14\","
     "\"tier\":\"cold\",\"compile_cache\":\"hit\",\"queue\":{\"received\":\"2026-11-23T20:15:00.001000Z\","
     "\"validated\":\"2026-11-23T20:15:00.003000Z\",\"admitted\":\"2026-11-23T20:15:00.004000Z\","
-    "\"dequeued\":\"2026-11-23T20:15:00.005000Z\"},\"policy_version\":\"2026-01\",\"digest\":\"" ABS
-    "\"},\"created_at\":\"2026-11-23T18:49:26.235000Z\",\"started_at\":\"2026-11-23T20:15:00."
+    "\"dequeued\":\"2026-11-23T20:15:00.005000Z\"},\"policy_version\":\"2026-01\","
+    "\"measured\":%s,\"outputs\":{\"stdout_sha256\":"
+    "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\",\"stderr_sha256\":"
+    "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"},"
+    "\"submission_digest\":\"" ABS "\",\"digest\":\"%s\"},\"created_at\":\"2026-11-23T18:49:26."
+    "235000Z\",\"started_at\":\"2026-11-23T20:15:00."
     "006000Z\","
     "\"completed_at\":\"2026-11-23T20:15:00.020000Z\"}";
 
@@ -195,15 +200,40 @@ static const char *text_of(const json_t *json, const char *key)
     return json_string_value(json_object_get(json, key));
 }
 
+/* The digest's text, written out once by hand. */
+static const char *golden_digest(struct buf *measured)
+{
+    static char hex[HEX_SIZE(SHA256_BYTES)];
+    uint8_t hash[SHA256_BYTES];
+    BUF_AUTO struct buf text = {.max = 100000};
+    buf_printf(&text,
+               "form=rustbox-result/1\nid=01a209bd-d7db-7000-8000-00000000002a\nlanguage=c\n"
+               "verdict=AC\ncause=normal_exit\nexit_code=0\nsignal=null\n"
+               "output_integrity=complete\n"
+               "stdout=5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\n"
+               "stderr=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
+               "error_message=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
+               "received=1795464900001000\nvalidated=1795464900003000\nadmitted=1795464900004000\n"
+               "dequeued=1795464900005000\nstarted=1795464900006000\ncompleted=1795464900020000\n"
+               "policy=2026-01\nsubmission=" ABS "\nevidence=%s\n",
+               buf_text(measured));
+    sha256(buf_span(&text), hash);
+    hex_encode(hash, sizeof hash, hex);
+    return hex;
+}
+
 static void body_is_golden(void **state)
 {
     (void)state;
     struct result result = sample();
     struct err err;
     BUF_AUTO struct buf out = {.max = 100000}, body = {.max = 100000}, tight = {.max = 500};
+    BUF_AUTO struct buf measured = {.max = 100000}, wanted = {.max = 100000};
     pack(&result, &out);
     assert_ok(result_body(buf_span(&out), &result.id, &body, &err), err);
-    assert_string_equal(buf_text(&body), golden_body);
+    assert_ok(evidence_encode(&result.evidence, &measured, &err), err);
+    buf_printf(&wanted, golden_body, buf_text(&measured), golden_digest(&measured));
+    assert_string_equal(buf_text(&body), buf_text(&wanted));
     assert_err(result_body(buf_span(&out), &result.id, &tight, &err), err, ERR_TOO_LARGE);
     json_decref(body_of(&result));
 }

@@ -441,6 +441,25 @@ static void integrity(void **state)
     assert_int_equal(verdict_decide(&ev, TAXONOMY_STANDARD).integrity, OUTPUT_COMPLETE);
 }
 
+/* What a person is told: up to the rule that decided, each with the figures that it looked at. */
+static void rules_and_figures(void **state)
+{
+    (void)state;
+    struct evidence ev = exited(7);
+    struct verdict_figure figures[VERDICT_FIGURES_MAX];
+    for (enum verdict_rule rule = 0; rule < RULE_COUNT; rule++) {
+        assert_true(verdict_figures(rule, &ev, figures) > 0);
+        assert_int_equal(verdict_rule_matches(rule, &ev), rule >= RULE_re_nonzero_exit);
+    }
+    assert_int_equal(verdict_figures(RULE_re_nonzero_exit, &ev, figures), 1);
+    assert_string_equal(figures[0].name, "exit_code");
+    assert_int_equal(figures[0].value, 7);
+    assert_int_equal(verdict_rule_cause(RULE_re_nonzero_exit), CAUSE_re_nonzero_exit);
+    ev.run.oom_kills = 2;
+    assert_int_equal(verdict_figures(RULE_mle_kernel_oom, &ev, figures), 2);
+    assert_int_equal(figures[0].value, 2);
+}
+
 static void tables(void **state)
 {
     (void)state;
@@ -490,6 +509,7 @@ int main(void)
         cmocka_unit_test(compile_phase),
         cmocka_unit_test(phase_passed_agrees),
         cmocka_unit_test(integrity),
+        cmocka_unit_test(rules_and_figures),
         cmocka_unit_test(tables),
     };
     return cmocka_run_group_tests_name("verdict_rules", tests, NULL, NULL);
