@@ -30,6 +30,7 @@ struct admit {
     const struct stage_env *env;
     struct db *db;
     struct keystore *ks;
+    struct secret master; /* of the hashes of labels */
     struct signing signing;
     struct secret webhooks;
     struct webhook_url_policy urls;
@@ -43,6 +44,7 @@ static void admit_close(void *self)
     struct admit *a = self;
     db_close(a->db);
     keystore_close(a->ks);
+    wipe(&a->master, sizeof a->master);
     signing_done(&a->signing);
     wipe(&a->webhooks, sizeof a->webhooks);
     wipe_buf(&a->plain);
@@ -67,10 +69,11 @@ static int admit_open(const struct stage_env *env, void **self, struct err *err)
     if (!a)
         return err_set(err, ERR_NO_MEMORY, "admit: no memory");
     a->env = env;
-    arena_init(&a->arena, 2 * RECORD_BYTES_MAX);
+    arena_init(&a->arena, SUBMISSION_ARENA_MAX);
     buf_init(&a->plain, RECORD_BYTES_MAX);
     buf_init(&a->sealed, RECORD_BYTES_MAX);
-    if (stage_signing(config, &a->signing, err) || stage_urls(config, &a->urls, err) ||
+    if (secret_load(config_text(config, SETTING_secrets_master_file), &a->master, err) ||
+        stage_signing(config, &a->signing, err) || stage_urls(config, &a->urls, err) ||
         secret_load(config_text(config, SETTING_secrets_webhooks_file), &a->webhooks, err) ||
         keystore_open(config_text(config, SETTING_keystore_dir), KEYSTORE_READ, env->rnd, &a->ks,
                       err) ||
@@ -111,6 +114,18 @@ static int keep_endpoint(struct admit *a, const struct submission *sub, struct a
     return rc;
 }
 
+static void hash_labels(struct admit *a, struct admit_item *item, const struct submission *sub)
+{
+    struct secret secret;
+    if (sub->label_count == 0)
+        return;
+    secret_of_project(&a->master, &item->env.project, &secret);
+    for (size_t i = 0; i < sub->label_count; i++)
+        label_hash(span_of(secret.bytes, sizeof secret.bytes), &sub->labels[i],
+                   item->labels[item->label_count++].bytes);
+    wipe(&secret, sizeof secret);
+}
+
 /* Opens the value and applies every rule of submissions, for producers may bypass the gateway. */
 static int read_value(struct admit *a, struct admit_item *item, struct err *err)
 {
@@ -130,6 +145,8 @@ static int read_value(struct admit *a, struct admit_item *item, struct err *err)
         rc = err_set(err, ERR_INVALID, "profile: the header and the body must agree");
     if (!rc)
         rc = keep_endpoint(a, &sub, item, err);
+    if (!rc)
+        hash_labels(a, item, &sub);
     if (a->plain.len > 0)
         wipe(a->plain.data, a->plain.len);
     arena_reset(&a->arena);

@@ -34,8 +34,8 @@ static const struct db_statement insert = {
     "admit_insert",
     "INSERT INTO rustbox.submissions (class, day, id, project_id, decision, cause, message, "
     "partition, log_offset, key_number, key_hash, fingerprint, owner_id, language, profile, lane, "
-    "created_at, closed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-    "$16, $17, $18)"};
+    "created_at, closed, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+    "$14, $15, $16, $17, $18, $19)"};
 static const struct db_statement count_up = {
     "admit_count", "INSERT INTO rustbox.usage AS u (project_id, day, kind, amount) "
                    "VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, day, kind) DO UPDATE SET "
@@ -421,6 +421,7 @@ static int send_insert(struct work *work, const struct admit_item *item, struct 
         db_int(env->lane),
         db_time(uuid_ms(&env->id) * 1000000),
         db_bool(row->decision == DECISION_alias),
+        item->label_count > 0 ? db_uuids(item->labels, item->label_count) : db_null(),
     };
     return send(work, &insert, params, COUNT_OF(params), err);
 }

@@ -4,6 +4,7 @@
 #include "consumers/admit_rules.h"
 #include "consumers/runtime/stage.h"
 #include "lib/db/db.h"
+#include "schemas/submission.h"
 
 /* One record of `submissions`, in log order within its partition. */
 struct admit_item {
@@ -13,6 +14,8 @@ struct admit_item {
     char message[RESULT_MESSAGE_MAX];
     struct uuid endpoint; /* counts when webhook has bytes: what came with it (rule 13) */
     struct buf webhook;   /* its sealed document; owned */
+    struct uuid labels[LABELS_MAX]; /* their hashes, once validated */
+    size_t label_count;
     bool fresh;           /* out: this record's row was inserted */
     bool has_row;         /* out: row counts */
     struct admit_row row; /* out: the stored decision */

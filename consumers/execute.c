@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PLAIN_MAX (CODE_BYTES_MAX + STDIN_BYTES_MAX + 65536)
+#define PLAIN_MAX (2 * BODY_BYTES_MAX) /* what validate let pass is far below */
 
 static void close_execute(void *self)
 {
@@ -25,10 +25,10 @@ static void close_execute(void *self)
     struct err ignored;
 
     for (size_t i = 0; i < ex->count; i++) { /* they end with us, and not by their own doing */
-        if (ex->jobs[i]->running &&
+        if (ex->jobs[i]->in_flight > 0 &&
             journal_released(ex->journal, &ex->jobs[i]->env.id, &ignored) < 0)
             log_event(LOG_WARN, "journal_failed", kv_err(&ignored));
-        free(ex->jobs[i]);
+        jobs_free(ex->jobs[i]);
     }
     box_close(ex->box);
     journal_close(ex->journal);
@@ -39,6 +39,7 @@ static void close_execute(void *self)
     arena_done(&ex->arena);
     free(ex->jobs);
     free(ex->candidates);
+    free(ex->flights);
     free(ex);
 }
 
@@ -53,7 +54,7 @@ static int open_execute(const struct stage_env *env, void **self, struct err *er
     *ex =
         (struct execute){.env = env, .backoff_ms = RECONNECT_MIN_MS, .most_waiting = PREFETCH_MIN};
     buf_init(&ex->plain, PLAIN_MAX);
-    arena_init(&ex->arena, 4 * PLAIN_MAX);
+    arena_init(&ex->arena, SUBMISSION_ARENA_MAX);
     if (len < 0 || (size_t)len >= sizeof path)
         err_set(err, ERR_CONFIG, "[execute] journal_dir is too long");
     else if (stage_signing(env->config, &ex->signing, err) == 0 &&
@@ -151,7 +152,7 @@ static size_t draining(void *self)
 
     ex->stopping = true;
     for (size_t i = 0; i < ex->count; i++)
-        open += ex->jobs[i]->running && ex->jobs[i]->ticket;
+        open += jobs_will_end(ex->jobs[i]);
     return open;
 }
 

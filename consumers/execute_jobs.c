@@ -1,26 +1,63 @@
-/* The jobs of execute: waiting, running, their ends, and the launcher's connection with its deaths.
+/* The jobs of execute: waiting, running, their flights and ends, and the launcher's connection with
+ * its deaths.
  *
- * Called by execute.c. Decisions are execute_rules'. A job is noted in the journal before the
- * launcher has it, and its verdict is in the ticket's outbox before the ticket is finished. */
+ * Called by execute.c. Decisions are execute_rules'. A job's verdict is in the ticket's outbox
+ * before the ticket is finished. */
 #include "consumers/execute_impl.h"
 #include "consumers/stage_util.h"
 #include "lib/base/strict.h"
 #include "lib/crypto/crypto.h"
 #include "lib/log/log.h"
 #include "lib/metrics/metrics.h"
-#include "schemas/submission.h"
 #include <stdlib.h>
 
 #define CONNECT_MS 500
 #define RECONNECT_MAX_MS 2000
-#define HUNG_MS 15000 /* after the job's own wall limits: set-up, harvest and a loaded host */
+#define RELEASE_AGAIN_MS 50
 
-static int64_t mono_ms(const struct execute *ex)
+int64_t jobs_now_ms(const struct execute *ex)
 {
     return clock_mono_ms(ex->env->clock);
 }
 
 /* ---- the jobs in hand ---- */
+void jobs_free(struct job *job)
+{
+    cases_free(job->cases);
+    arena_done(&job->arena);
+    free(job);
+}
+
+/* Tells the launcher to drop what was built; what it cannot be told now it is told later. A
+ * connection that has died is found when it is read. */
+static void send_releases(struct execute *ex)
+{
+    struct err ignored;
+
+    while (ex->box && ex->release_count > 0 &&
+           box_release(ex->box, &ex->releases[ex->release_count - 1], &ignored) == 0)
+        ex->release_count--;
+}
+
+static void release(struct execute *ex, const struct uuid *id)
+{
+    if (!ex->box || ex->release_count == BOX_BUILT_MAX)
+        return;
+    ex->releases[ex->release_count++] = *id;
+    send_releases(ex);
+}
+
+/* No cases any more: the value is closed, and so is what was built of it. */
+static void drop_cases(struct execute *ex, struct job *job)
+{
+    if (!job->cases)
+        return;
+    release(ex, &job->env.id);
+    ex->with_cases--;
+    cases_free(job->cases);
+    job->cases = NULL;
+}
+
 static void remove_job(struct execute *ex, struct job *job)
 {
     size_t at = 0;
@@ -29,12 +66,54 @@ static void remove_job(struct execute *ex, struct job *job)
         at++;
     memmove(&ex->jobs[at], &ex->jobs[at + 1], (ex->count - at - 1) * sizeof *ex->jobs);
     ex->count--;
-    if (job->running) {
-        ex->running.count--;
-        ex->running.suspect &= !job->rules.suspect;
-    } else
+    if (!job->running)
         ex->waiting[job->rules.lane]--;
-    free(job);
+    CHECK(job->in_flight == 0);
+    drop_cases(ex, job);
+    jobs_free(job);
+}
+
+/* ---- flights ---- */
+static void judge_running(struct execute *ex)
+{
+    ex->running.suspect = false;
+    for (size_t i = 0; i < ex->running.count; i++)
+        ex->running.suspect |= ex->flights[i].job->rules.suspect;
+}
+
+void flights_add(struct execute *ex, const struct flight *flight)
+{
+    CHECK(ex->running.count < ex->slots);
+    ex->flights[ex->running.count++] = *flight;
+    flight->job->in_flight++;
+    judge_running(ex);
+}
+
+static bool take_flight(struct execute *ex, const struct uuid *id, struct flight *out)
+{
+    for (size_t i = 0; i < ex->running.count; i++) {
+        if (!uuid_eq(&ex->flights[i].id, id))
+            continue;
+        *out = ex->flights[i];
+        out->job->in_flight--;
+        ex->flights[i] = ex->flights[--ex->running.count];
+        judge_running(ex);
+        return true;
+    }
+    return false;
+}
+
+/* Their reports follow. Of cases: those that are not wanted any more, or all. */
+static void cancel_flights(struct execute *ex, const struct job *job, bool all)
+{
+    struct err ignored;
+
+    for (size_t i = 0; ex->box && i < ex->running.count; i++) {
+        const struct flight *flight = &ex->flights[i];
+        bool meant = flight->job == job && (all || cases_unwanted(job->cases, flight->index));
+        if (meant && box_cancel(ex->box, &flight->id, &ignored) < 0)
+            log_event(LOG_WARN, "cancel_failed", kv_err(&ignored)); /* it ends by its limits */
+    }
 }
 
 static struct job *running_job(const struct execute *ex, const struct uuid *id)
@@ -59,6 +138,7 @@ struct job *jobs_add(struct execute *ex, struct ticket *ticket, const struct rec
         CHECK(ex->jobs != NULL && ex->candidates != NULL);
     }
     *job = (struct job){.ticket = ticket, .rec = rec, .env = *env};
+    arena_init(&job->arena, 65536);
     job->env.times.dequeued = ex->env->clock->wall_ns(ex->env->clock);
     job->rules = (struct rules_job){.project = env->project,
                                     .lane = env->lane,
@@ -77,7 +157,7 @@ static void finish(struct execute *ex, struct job *job)
 }
 
 /* Nobody may see a verdict of what was erased: the ticket ends without one. */
-static int erased_or(struct execute *ex, struct job *job, int result, struct err *err)
+int jobs_erased_or(struct execute *ex, struct job *job, int result, struct err *err)
 {
     if (result < 0 && err->code != ERR_ERASED)
         return -1;
@@ -87,11 +167,21 @@ static int erased_or(struct execute *ex, struct job *job, int result, struct err
     return 0;
 }
 
-static int close_by_cause(struct execute *ex, struct job *job, enum cause cause, struct err *err)
+static struct verdict_more more_of(const struct job *job)
 {
-    return erased_or(
-        ex, job, verdict_of_cause(&ex->maker, &job->env, cause, ticket_outbox(job->ticket), err),
-        err);
+    struct verdict_more more = {.labels = job->labels, .label_count = job->label_count};
+
+    if (job->cases)
+        more.cases = cases_results(job->cases, &more.case_count);
+    return more;
+}
+
+int jobs_close_by_cause(struct execute *ex, struct job *job, enum cause cause, struct err *err)
+{
+    return jobs_erased_or(ex, job,
+                          verdict_of_cause(&ex->maker, &job->env, more_of(job), cause,
+                                           ticket_outbox(job->ticket), err),
+                          err);
 }
 
 /* ---- deaths ---- */
@@ -108,37 +198,43 @@ int jobs_close_poison(struct execute *ex, struct err *err)
         }
         log_event(LOG_WARN, "poison", kv_uuid("sub", &job->env.id), kv("deaths", deaths));
         if (journal_ended(ex->journal, &job->env.id, err) < 0 ||
-            close_by_cause(ex, job, CAUSE_ie_poison, err) < 0)
+            jobs_close_by_cause(ex, job, CAUSE_ie_poison, err) < 0)
             return -1;
     }
     return 0;
 }
 
 /* The connection is gone, or is given up: what ran waits again, as suspects. */
-static int launcher_died(struct execute *ex, const struct err *why, struct err *err)
+int jobs_launcher_died(struct execute *ex, const struct err *why, struct err *err)
 {
-    log_event(LOG_WARN, "launcher_lost", kv("running", ex->running.count), kv_err(why));
+    size_t running = ex->running.count;
+
+    log_event(LOG_WARN, "launcher_lost", kv("running", running), kv_err(why));
     metric_add(METRIC_launcher_deaths_total, NULL, 1);
     box_close(ex->box);
     ex->box = NULL;
     ex->slots = 0;
-    ex->reconnect_ms = mono_ms(ex) + ex->backoff_ms;
+    ex->release_count = 0;
+    ex->running = (struct rules_running){0, false};
+    ex->reconnect_ms = jobs_now_ms(ex) + ex->backoff_ms;
     if (journal_death(ex->journal, err) < 0)
         return -1;
     for (size_t i = 0; i < ex->count;) {
         struct job *job = ex->jobs[i];
+        bool flew = job->in_flight > 0;
+        job->in_flight = 0;
         if (job->running && !job->ticket) {
             remove_job(ex, job);
             continue;
         }
         if (job->running) {
+            drop_cases(ex, job); /* what was built is gone: from the beginning */
             job->running = false;
-            job->rules.suspect = true;
+            job->rules.suspect |= flew;
             ex->waiting[job->rules.lane]++;
         }
         i++;
     }
-    ex->running = (struct rules_running){0, false};
     return jobs_close_poison(ex, err);
 }
 
@@ -151,85 +247,34 @@ static int connect_launcher(struct execute *ex)
                  &err) < 0) {
         log_event(LOG_ERROR, "launcher_away", kv_err(&err));
         ex->box = NULL;
-        ex->reconnect_ms = mono_ms(ex) + ex->backoff_ms;
+        ex->reconnect_ms = jobs_now_ms(ex) + ex->backoff_ms;
         ex->backoff_ms =
             ex->backoff_ms * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : ex->backoff_ms * 2;
         return 0;
     }
     ex->backoff_ms = RECONNECT_MIN_MS;
     ex->slots = most > 0 && (size_t)most < ex->info.slots ? (size_t)most : ex->info.slots;
+    ex->flights = realloc(ex->flights, ex->slots * sizeof *ex->flights);
+    CHECK(ex->flights != NULL);
     ex->most_waiting = ex->slots * 2 > PREFETCH_MIN ? ex->slots * 2 : PREFETCH_MIN;
     log_event(LOG_INFO, "launcher_connected", kv("slots", ex->slots),
               kv("languages", ex->info.languages), kv("permissive", ex->info.permissive));
     return 1;
 }
 
-/* ---- starting a job ---- */
-static struct box_job describe(const struct job *job, const struct submission *sub)
+bool jobs_will_end(const struct job *job)
 {
-    return (struct box_job){.id = job->env.id,
-                            .project = job->env.project,
-                            .language = sub->language,
-                            .profile = sub->profile,
-                            .run = limits_run(sub->language, sub->profile),
-                            .compile = limits_compile(sub->language),
-                            .code = sub->code,
-                            .stdin_data = sub->stdin_data};
+    bool more = job->cases && cases_more(job->cases);
+
+    return job->running && job->ticket && !more;
 }
 
-/* 1 = handed to the launcher, 0 = it cannot take it now or died, -1 = error. */
-static int hand_over(struct execute *ex, struct job *job, const struct box_job *spec,
-                     struct err *err)
+/* ---- who is next ---- */
+/* May it be begun: is no copy of it running, and is there a place for one more with cases? */
+static bool blocked(const struct execute *ex, const struct job *job)
 {
-    struct err why = {0};
-
-    if (journal_started(ex->journal, &job->env.id, job->rules.suspect, err) < 0)
-        return -1;
-    if (box_submit(ex->box, spec, &why) < 0) {
-        if (why.code != ERR_LAUNCHER && why.code != ERR_BUSY) {
-            *err = why;
-            return err_wrap(err, "handing a job to the launcher");
-        }
-        if (journal_released(ex->journal, &job->env.id, err) < 0) /* it never ran */
-            return -1;
-        return why.code == ERR_BUSY ? 0 : launcher_died(ex, &why, err);
-    }
-    job->running = true;
-    job->deadline_ms = mono_ms(ex) + (int64_t)(spec->run.wall_ms + spec->compile.wall_ms) + HUNG_MS;
-    ex->waiting[job->rules.lane]--;
-    ex->running.count++;
-    ex->running.suspect = job->rules.suspect;
-    rules_started(&ex->turns, &job->rules, ex->waiting[LANE_BATCH] > 0);
-    progress_started(&job->env, ex->env->best_effort);
-    return 1;
-}
-
-/* Opens the value anew (rule 19), then starts, or closes what cannot be started. */
-static int open_and_start(struct execute *ex, struct job *job, struct err *err)
-{
-    struct submission sub = {0};
-    struct box_job spec;
-    int result;
-
-    buf_clear(&ex->plain);
-    arena_reset(&ex->arena);
-    result =
-        stage_open_value(ex->ks, &job->env, RECORD_submission, job->rec->value, &ex->plain, err);
-    if (result < 0 && err->code == ERR_ERASED)
-        return erased_or(ex, job, -1, err);
-    if (result == 0)
-        result = submission_unpack(buf_span(&ex->plain), &ex->arena, &sub, err);
-    if (result < 0 &&
-        (err_class(err->code) == ERR_POISON || err_class(err->code) == ERR_REJECTED)) {
-        log_event(LOG_WARN, "unreadable", kv_uuid("sub", &job->env.id), kv_err(err));
-        return close_by_cause(ex, job, CAUSE_ie_unreadable, err);
-    }
-    if (result < 0)
-        return -1;
-    if (!(ex->info.languages & (1U << sub.language)))
-        return close_by_cause(ex, job, CAUSE_ie_language_unavailable, err);
-    spec = describe(job, &sub);
-    return hand_over(ex, job, &spec, err);
+    return running_job(ex, &job->env.id) != NULL ||
+           (job->has_cases && ex->with_cases >= start_cases_max(ex));
 }
 
 static struct job *next_job(struct execute *ex)
@@ -239,9 +284,10 @@ static struct job *next_job(struct execute *ex)
 
     for (size_t i = 0; i < ex->count; i++) {
         struct job *job = ex->jobs[i];
-        if (job->running)
+        if (job->running &&
+            (!job->cases || !job->ticket || job->erased || cases_next(job->cases) == CASE_NONE))
             continue;
-        job->rules.blocked = running_job(ex, &job->env.id) != NULL;
+        job->rules.blocked = !job->running && blocked(ex, job);
         ex->candidates[count++] = &job->rules;
     }
     at = rules_pick(ex->candidates, count, ex->running, &ex->turns);
@@ -250,39 +296,85 @@ static struct job *next_job(struct execute *ex)
 
 static int schedule(struct execute *ex, struct err *err)
 {
-    while (ex->box && !ex->stopping && ex->running.count < ex->slots &&
-           ex->running.count < ex->count) {
-        size_t before = ex->count;
+    while (ex->box && !ex->stopping && ex->running.count < ex->slots) {
         struct job *job = next_job(ex);
-        if (!job)
-            return 0;
-        int started = open_and_start(ex, job, err);
-        if (started < 0)
+        enum started started = job ? start_next(ex, job, err) : START_NO_ROOM;
+        if (started == START_ERROR)
             return -1;
-        if (started == 0 && ex->count == before)
-            return 0; /* no room after all */
+        if (started == START_NO_ROOM)
+            return 0;
     }
     return 0;
 }
 
 /* ---- the launcher's reports ---- */
-static int take_report(struct execute *ex, struct box_report *report, struct err *err)
+/* The last word about a job that ran. */
+static int end(struct execute *ex, struct job *job, int result, struct err *err)
 {
-    struct job *job = running_job(ex, &report->id);
-    int result = 0;
+    struct err made = *err;
 
-    if (!job)
-        return 0;
-    if (!job->ticket) {
-        remove_job(ex, job);
-        return 0;
-    }
-    result = verdict_of_report(&ex->maker, &job->env, report, ticket_outbox(job->ticket), err);
     if (result < 0 && err->code != ERR_ERASED)
         return -1;
     if (journal_ended(ex->journal, &job->env.id, err) < 0)
         return -1;
-    return erased_or(ex, job, result, err);
+    *err = made;
+    return jobs_erased_or(ex, job, result, err);
+}
+
+static int end_cases(struct execute *ex, struct job *job, struct err *err)
+{
+    struct evidence *ev = calloc(1, sizeof *ev);
+    CHECK(ev != NULL);
+    struct decision decision = cases_decide(job->cases, ev);
+    int result = verdict_of_cases(&ex->maker, &job->env, more_of(job), decision, ev, job->began_ns,
+                                  ticket_outbox(job->ticket), err);
+    free(ev);
+    return end(ex, job, result, err);
+}
+
+/* A report of a build, or of one case. */
+static int take_case(struct execute *ex, struct job *job, size_t index,
+                     const struct box_report *report, struct err *err)
+{
+    enum language language = cases_submission(job->cases)->language;
+
+    if (job->erased && job->in_flight == 0) {
+        err_set(err, ERR_ERASED, "erased while its cases ran");
+        return end(ex, job, -1, err);
+    }
+    if (index == FLIGHT_BUILD && !box_built(language, &report->evidence))
+        return end(ex, job,
+                   verdict_of_report(&ex->maker, &job->env, more_of(job), report,
+                                     ticket_outbox(job->ticket), err),
+                   err);
+    if (index == FLIGHT_BUILD)
+        cases_built(job->cases, &report->evidence);
+    else if (cases_take(job->cases, index, report, err) < 0)
+        return -1;
+    cancel_flights(ex, job, false);
+    if (cases_over(job->cases))
+        return end_cases(ex, job, err);
+    return job->in_flight > 0 ? 0 : journal_released(ex->journal, &job->env.id, err);
+}
+
+static int take_report(struct execute *ex, struct box_report *report, struct err *err)
+{
+    struct flight flight;
+
+    if (!take_flight(ex, &report->id, &flight))
+        return 0;
+    struct job *job = flight.job;
+    if (!job->ticket) {
+        if (job->in_flight == 0)
+            remove_job(ex, job);
+        return 0;
+    }
+    if (flight.index != FLIGHT_ALONE)
+        return take_case(ex, job, flight.index, report, err);
+    return end(ex, job,
+               verdict_of_report(&ex->maker, &job->env, more_of(job), report,
+                                 ticket_outbox(job->ticket), err),
+               err);
 }
 
 static int take_reports(struct execute *ex, struct err *err)
@@ -297,16 +389,16 @@ static int take_reports(struct execute *ex, struct err *err)
         if (result < 0)
             return -1;
     }
-    return got < 0 ? launcher_died(ex, &why, err) : 0;
+    return got < 0 ? jobs_launcher_died(ex, &why, err) : 0;
 }
 
 static int64_t first_deadline(const struct execute *ex)
 {
     int64_t first = INT64_MAX;
 
-    for (size_t i = 0; i < ex->count; i++)
-        if (ex->jobs[i]->running && ex->jobs[i]->deadline_ms < first)
-            first = ex->jobs[i]->deadline_ms;
+    for (size_t i = 0; i < ex->running.count; i++)
+        if (ex->flights[i].deadline_ms < first)
+            first = ex->flights[i].deadline_ms;
     return first;
 }
 
@@ -314,17 +406,17 @@ static int check_hung(struct execute *ex, struct err *err)
 {
     struct err why;
 
-    if (!ex->box || first_deadline(ex) > mono_ms(ex))
+    if (!ex->box || first_deadline(ex) > jobs_now_ms(ex))
         return 0;
-    err_set(&why, ERR_LAUNCHER, "a job passed its wall limits by %d ms and no report came",
-            HUNG_MS);
-    return launcher_died(ex, &why, err);
+    err_set(&why, ERR_LAUNCHER, "a job is long past its wall limits and no report came");
+    return jobs_launcher_died(ex, &why, err);
 }
 
 int jobs_turn(struct execute *ex, struct err *err)
 {
-    if (!ex->box && ex->reconnect_ms <= mono_ms(ex))
+    if (!ex->box && ex->reconnect_ms <= jobs_now_ms(ex))
         connect_launcher(ex);
+    send_releases(ex);
     if (take_reports(ex, err) < 0 || check_hung(ex, err) < 0)
         return -1;
     return schedule(ex, err);
@@ -332,26 +424,27 @@ int jobs_turn(struct execute *ex, struct err *err)
 
 int64_t jobs_due_ms(const struct execute *ex)
 {
-    return ex->box ? first_deadline(ex) : ex->reconnect_ms;
+    int64_t soon = jobs_now_ms(ex) + RELEASE_AGAIN_MS, first = first_deadline(ex);
+
+    if (!ex->box)
+        return ex->reconnect_ms;
+    return ex->release_count > 0 && soon < first ? soon : first;
 }
 
 int jobs_abandon(struct execute *ex, const struct ticket *ticket, struct err *err)
 {
-    struct err ignored;
-
     for (size_t i = 0; i < ex->count; i++) {
         struct job *job = ex->jobs[i];
         if (job->ticket != ticket)
             continue;
-        if (!job->running) {
-            remove_job(ex, job);
-            return 0;
-        }
+        bool noted = job->in_flight > 0;
+        struct uuid id = job->env.id;
         job->ticket = NULL;
         job->rec = NULL;
-        if (ex->box && box_cancel(ex->box, &job->env.id, &ignored) < 0)
-            log_event(LOG_WARN, "cancel_failed", kv_err(&ignored)); /* it ends by its limits */
-        return journal_released(ex->journal, &job->env.id, err);
+        cancel_flights(ex, job, true);
+        if (!noted)
+            remove_job(ex, job);
+        return noted ? journal_released(ex->journal, &id, err) : 0;
     }
     return 0;
 }

@@ -68,12 +68,16 @@ static int send(struct verdict_maker *maker, const struct envelope *job, struct 
     return outbox_add(out, TOPIC_verdicts, &env, buf_span(&maker->sealed), err);
 }
 
-static void begin(struct verdict_maker *maker, const struct envelope *job)
+static void begin(struct verdict_maker *maker, const struct envelope *job, struct verdict_more more)
 {
     struct result *result = maker->result;
 
     memset(result, 0, sizeof *result);
     result->id = job->id;
+    result->labels = more.labels;
+    result->label_count = more.label_count;
+    result->cases = more.cases;
+    result->case_count = more.case_count;
     result->language = job->language;
     result->profile = job->profile;
     result->times = job->times;
@@ -83,9 +87,10 @@ static void begin(struct verdict_maker *maker, const struct envelope *job)
 }
 
 int verdict_of_report(struct verdict_maker *maker, const struct envelope *job,
-                      const struct box_report *report, struct outbox *out, struct err *err)
+                      struct verdict_more more, const struct box_report *report, struct outbox *out,
+                      struct err *err)
 {
-    begin(maker, job);
+    begin(maker, job, more);
     maker->result->verdict = verdict_decide(&report->evidence, TAXONOMY_STANDARD);
     maker->result->has_evidence = true;
     maker->result->evidence = report->evidence;
@@ -97,10 +102,23 @@ int verdict_of_report(struct verdict_maker *maker, const struct envelope *job,
     return send(maker, job, out, err);
 }
 
-int verdict_of_cause(struct verdict_maker *maker, const struct envelope *job, enum cause cause,
-                     struct outbox *out, struct err *err)
+int verdict_of_cases(struct verdict_maker *maker, const struct envelope *job,
+                     struct verdict_more more, struct decision decision, const struct evidence *ev,
+                     int64_t started_ns, struct outbox *out, struct err *err)
 {
-    begin(maker, job);
+    begin(maker, job, more);
+    maker->result->verdict = decision;
+    maker->result->has_evidence = true;
+    maker->result->evidence = *ev;
+    maker->result->started_ns = started_ns;
+    return send(maker, job, out, err);
+}
+
+int verdict_of_cause(struct verdict_maker *maker, const struct envelope *job,
+                     struct verdict_more more, enum cause cause, struct outbox *out,
+                     struct err *err)
+{
+    begin(maker, job, more);
     maker->result->verdict = verdict_without_run(cause);
     return send(maker, job, out, err);
 }

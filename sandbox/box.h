@@ -1,7 +1,8 @@
 /* The launcher's client, the only header of sandbox/ that consumers may include.
  *
  * The launcher rustbox-box is a service of its own on a SOCK_SEQPACKET unix socket. A job goes out
- * as one JSON message (at most BOX_MESSAGE_BYTES) with descriptors for code and stdin; a report
+ * as one JSON message (at most BOX_MESSAGE_BYTES) with descriptors for code (and behind it the
+ * given files) and stdin; a report
  * comes back as one JSON message with descriptors for stdout and stderr. Everything is
  * non-blocking: the caller polls box_fd() for POLLIN and calls box_next() until it returns 0.
  *
@@ -14,6 +15,7 @@
 #include "lib/base/err.h"
 #include "lib/base/uuid.h"
 #include "schemas/evidence.h"
+#include "schemas/file_path.h"
 
 #define BOX_MESSAGE_BYTES (64 * 1024)
 #define BOX_LANGUAGE_TEXT 64
@@ -30,6 +32,10 @@ struct box_info {
     char cgroup_backend[4];
 };
 
+struct box_file {
+    struct span path, content; /* the launcher refuses what breaks schemas/file_path.h */
+};
+
 struct box_job {
     struct uuid id;      /* unique among the jobs in flight on this connection */
     struct uuid project; /* scope of anything that is cached */
@@ -37,6 +43,9 @@ struct box_job {
     enum profile profile;
     struct limits run, compile; /* effective limits; compile all zero when there is no such step */
     struct span code, stdin_data;
+    const struct box_file *files; /* beside the source and beside the binary; ascending by path */
+    const struct span *args;      /* of the program, without NUL */
+    size_t file_count, arg_count;
 };
 
 struct box_report {
@@ -52,6 +61,18 @@ int box_open(const char *socket_path, int timeout_ms, struct box **out, struct b
 void box_close(struct box *box); /* NULL is fine; jobs in flight are killed by the launcher */
 int box_fd(const struct box *box);
 int box_submit(struct box *box, const struct box_job *job, struct err *err) MUST_CHECK;
+/* For many runs of one program: compiles it, if its language has that, and keeps the result in the
+ * launcher under the job's id until box_release or the end of the connection. The report has the
+ * compile's evidence alone; box_built says whether there is something to run. args and stdin are
+ * not looked at. Takes a slot while it compiles. */
+int box_build(struct box *box, const struct box_job *job, struct err *err) MUST_CHECK;
+bool box_built(enum language language, const struct evidence *ev);
+/* One run of it, a job like any other: id, run, args and stdin_data count. */
+int box_run_built(struct box *box, const struct uuid *built, const struct box_job *job,
+                  struct err *err) MUST_CHECK;
+/* Running ones end as they would. ERR_BUSY: say it again later. */
+int box_release(struct box *box, const struct uuid *built, struct err *err) MUST_CHECK;
+#define BOX_BUILT_MAX 64 /* kept at the same time for one connection */
 int box_cancel(struct box *box, const struct uuid *id,
                struct err *err) MUST_CHECK; /* a report follows */
 /* Erases what the launcher keeps of a project: compiled programs and their sources, also those of

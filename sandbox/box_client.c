@@ -3,6 +3,7 @@
 #include "lib/base/cleanup.h"
 #include "sandbox/box.h"
 #include "sandbox/wire.h"
+#include "schemas/verdict_rules.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -92,11 +93,8 @@ int box_fd(const struct box *box)
     return box->fd;
 }
 
-static int sealed_memfd(const char *name, struct span content, struct err *err)
+static int write_all(int fd, struct span content, const char *name, struct err *err)
 {
-    AUTO_FD int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return err_sys(err, ERR_SYSTEM, "memfd_create");
     for (size_t done = 0; done < content.len;) {
         ssize_t n = write(fd, (const char *)content.data + done, content.len - done);
         if (n < 0 && errno == EINTR)
@@ -105,6 +103,21 @@ static int sealed_memfd(const char *name, struct span content, struct err *err)
             return err_sys(err, ERR_SYSTEM, "write %s for the launcher", name);
         done += (size_t)n;
     }
+    return 0;
+}
+
+/* The content, and the files' behind it. */
+static int sealed_memfd(const char *name, struct span content, const struct box_file *files,
+                        size_t count, struct err *err)
+{
+    AUTO_FD int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "memfd_create");
+    if (write_all(fd, content, name, err) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (write_all(fd, files[i].content, name, err) != 0)
+            return -1;
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
         return err_sys(err, ERR_SYSTEM, "seal %s", name);
     return take_fd(&fd);
@@ -123,22 +136,65 @@ static int send_request(struct box *box, const struct wire_request *request, con
     return sent < 0 ? -1 : 0;
 }
 
-int box_submit(struct box *box, const struct box_job *job, struct err *err)
+/* code: NULL for a run of what is built. */
+static int submit(struct box *box, struct wire_request *request, const struct box_job *code,
+                  struct err *err)
 {
+    const struct box_job *job = &request->job;
+    int fds[WIRE_FDS];
+    size_t count = 0;
     if (box->in_flight >= box->slots)
         return err_set(err, ERR_BUSY, "all %u slots of the launcher are in use", box->slots);
-    AUTO_FD int code = sealed_memfd("code", job->code, err);
-    if (code < 0)
+    AUTO_FD int source =
+        code ? sealed_memfd("code", code->code, code->files, code->file_count, err) : -1;
+    if (code && source < 0)
         return -1;
-    AUTO_FD int input = sealed_memfd("stdin", job->stdin_data, err);
+    AUTO_FD int input = sealed_memfd("stdin", job->stdin_data, NULL, 0, err);
     if (input < 0)
         return -1;
-    struct wire_request request = {.kind = WIRE_JOB, .job = *job};
-    int fds[WIRE_FDS] = {code, input};
-    if (send_request(box, &request, fds, WIRE_FDS, err) != 0)
+    if (code)
+        fds[count++] = source;
+    fds[count++] = input;
+    if (send_request(box, request, fds, count, err) != 0)
         return -1;
     box->in_flight++;
     return 0;
+}
+
+int box_submit(struct box *box, const struct box_job *job, struct err *err)
+{
+    struct wire_request request = {.kind = WIRE_JOB, .job = *job};
+    return submit(box, &request, job, err);
+}
+
+int box_build(struct box *box, const struct box_job *job, struct err *err)
+{
+    struct wire_request request = {.kind = WIRE_BUILD, .job = *job};
+    request.job.stdin_data = span_of("", 0);
+    request.job.arg_count = 0;
+    return submit(box, &request, job, err);
+}
+
+bool box_built(enum language language, const struct evidence *ev)
+{
+    bool compiles = limits_compile(language).memory_bytes != 0;
+    bool cancelled = ((ev->compile.actions | ev->run.actions) & ACTION_KILL_CANCEL) != 0;
+    bool compiled = strcmp(ev->compile_cache, "hit") == 0 || verdict_phase_passed(&ev->compile);
+    return ev->setup_ok && !cancelled && (!compiles || compiled);
+}
+
+int box_run_built(struct box *box, const struct uuid *built, const struct box_job *job,
+                  struct err *err)
+{
+    struct wire_request request = {.kind = WIRE_RUN, .job = *job, .built = *built};
+    request.job.file_count = 0;
+    return submit(box, &request, NULL, err);
+}
+
+int box_release(struct box *box, const struct uuid *built, struct err *err)
+{
+    struct wire_request request = {.kind = WIRE_RELEASE, .job = {.id = *built}};
+    return send_request(box, &request, NULL, 0, err);
 }
 
 int box_cancel(struct box *box, const struct uuid *id, struct err *err)

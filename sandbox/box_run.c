@@ -18,6 +18,8 @@ static const char help[] =
     "  --profile P   judge (default) or agent\n"
     "  --stdin F     what the program reads (default nothing)\n"
     "  --cpu-ms N, --wall-ms N, --memory-mb N, --processes N   other limits for the run\n"
+    "  --file F      a file to lie beside the source under its own name (up to 64 times)\n"
+    "  --arg A       one more argument of the program (up to 64 times)\n"
     "  --repeat N    run it N times, print the last and the times\n"
     "Prints: verdict line, evidence as JSON, then stdout and stderr.\n";
 
@@ -25,6 +27,9 @@ struct options {
     const char *socket, *input;
     enum profile profile;
     uint64_t cpu_ms, wall_ms, memory_mb, processes, repeat;
+    const char *files[GIVEN_FILES_MAX];
+    struct span args[GIVEN_ARGS_MAX];
+    size_t file_count, arg_count;
 };
 
 static int read_file(const char *path, struct buf *out, struct err *err)
@@ -102,6 +107,18 @@ static void set_limits(struct box_job *job, const struct options *options)
         job->run.processes = options->processes;
 }
 
+static int read_files(const struct options *options, struct buf contents[GIVEN_FILES_MAX],
+                      struct box_file files[GIVEN_FILES_MAX], struct err *err)
+{
+    for (size_t i = 0; i < options->file_count; i++) {
+        const char *path = options->files[i], *slash = strrchr(path, '/');
+        if (read_file(path, &contents[i], err) != 0)
+            return -1;
+        files[i] = (struct box_file){span_text(slash ? slash + 1 : path), buf_span(&contents[i])};
+    }
+    return 0;
+}
+
 static int run_file(const struct options *options, const char *language, const char *path,
                     struct err *err)
 {
@@ -116,6 +133,14 @@ static int run_file(const struct options *options, const char *language, const c
     if (read_file(path, &code, err) != 0 || read_file(options->input, &input, err) != 0 ||
         box_open(options->socket, 5000, &box, &info, err) != 0)
         return -1;
+    struct buf contents[GIVEN_FILES_MAX] = {0}; /* until the process ends */
+    struct box_file files[GIVEN_FILES_MAX];
+    if (read_files(options, contents, files, err) != 0)
+        return -1;
+    job.files = files;
+    job.file_count = options->file_count;
+    job.args = options->args;
+    job.arg_count = options->arg_count;
     set_limits(&job, options);
     job.code = buf_span(&code);
     job.stdin_data = buf_span(&input);
@@ -147,11 +172,11 @@ static int number(const char *text, uint64_t *out)
 
 int main(int argc, char **argv)
 {
-    static const struct option table[] = {{"socket", 1, NULL, 's'},    {"stdin", 1, NULL, 'i'},
-                                          {"cpu-ms", 1, NULL, 'c'},    {"wall-ms", 1, NULL, 'w'},
-                                          {"memory-mb", 1, NULL, 'm'}, {"processes", 1, NULL, 'p'},
-                                          {"repeat", 1, NULL, 'r'},    {"help", 0, NULL, 'h'},
-                                          {"profile", 1, NULL, 'P'},   {NULL, 0, NULL, 0}};
+    static const struct option table[] = {
+        {"socket", 1, NULL, 's'},  {"stdin", 1, NULL, 'i'},     {"cpu-ms", 1, NULL, 'c'},
+        {"wall-ms", 1, NULL, 'w'}, {"memory-mb", 1, NULL, 'm'}, {"processes", 1, NULL, 'p'},
+        {"repeat", 1, NULL, 'r'},  {"help", 0, NULL, 'h'},      {"profile", 1, NULL, 'P'},
+        {"file", 1, NULL, 'f'},    {"arg", 1, NULL, 'a'},       {NULL, 0, NULL, 0}};
     struct options options = {.socket = "/run/rustbox/box.sock", .repeat = 1};
     struct err err;
     int bad = 0;
@@ -162,6 +187,10 @@ int main(int argc, char **argv)
             options.socket = optarg;
         else if (option == 'i')
             options.input = optarg;
+        else if (option == 'f' && options.file_count < GIVEN_FILES_MAX)
+            options.files[options.file_count++] = optarg;
+        else if (option == 'a' && options.arg_count < GIVEN_ARGS_MAX)
+            options.args[options.arg_count++] = span_text(optarg);
         else if (option == 'P')
             bad |= profile_find(span_text(optarg), &options.profile) != 0;
         else

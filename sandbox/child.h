@@ -27,6 +27,8 @@ struct child_spec {
     const struct cgroup *group;
     const struct toolchain_phase *commands;
     const struct filter *filter;
+    const char *source; /* its name below /box: what a compile gets of the job comes behind it */
+    bool compile;
     struct limits limits;
     uid_t uid;        /* and gid */
     int landlock_abi; /* 0 = do without */

@@ -3,6 +3,7 @@
  * control group namespace need root, the filter comes last because nothing above is allowed under
  * it. Any failure ends the job before the program's first instruction. */
 #include "sandbox/child_payload.h"
+#include "sandbox/given.h"
 #include "sandbox/host.h"
 #include "sandbox/landlock.h"
 #include <errno.h>
@@ -20,7 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SYNC 3 /* where the pair lives once the payload has only four descriptors */
+#define CHILD_ARGV_MAX 160 /* of a toolchain's command, and 64 words and a few of a job's */
+#define SYNC 3             /* where the pair lives once the payload has only four descriptors */
 
 static void order_descriptors(const struct child_spec *spec)
 {
@@ -123,18 +125,49 @@ static _Noreturn void no_exec(void)
     _exit(127);
 }
 
-/* The last step replaces the payload; steps before it run as children of it. */
-static void run_steps(const struct toolchain_phase *commands)
+/* The launcher's word, then what the command gets of the job: texts that end in NUL. */
+static char said[1 + GIVEN_WORDS_MAX];
+static size_t said_len;
+static const char *argv[CHILD_ARGV_MAX + 1];
+
+static size_t add_said(size_t count)
 {
+    for (size_t at = 1; at < said_len; at += strlen(said + at) + 1) {
+        if (count == CHILD_ARGV_MAX)
+            child_fail(SYNC, "fit the words of a command");
+        argv[count++] = said + at;
+    }
+    return count;
+}
+
+/* A compile's words come behind the source, a run's are the program's arguments. */
+static void build_argv(const struct child_spec *spec, const char *const *step, bool last)
+{
+    size_t count = 0;
+    for (; *step; step++) {
+        argv[count++] = *step;
+        if (spec->compile && strncmp(*step, "/box/", 5) == 0 &&
+            strcmp(*step + 5, spec->source) == 0)
+            count = add_said(count);
+    }
+    if (!spec->compile && last)
+        count = add_said(count);
+    argv[count] = NULL;
+}
+
+/* The last step replaces the payload; steps before it run as children of it. */
+static void run_steps(const struct child_spec *spec)
+{
+    const struct toolchain_phase *commands = spec->commands;
     char *const *env = (char *const *)(uintptr_t)commands->env;
     for (size_t i = 0; commands->steps[i]; i++) {
-        char *const *argv = (char *const *)(uintptr_t)commands->steps[i];
         bool last = !commands->steps[i + 1];
+        build_argv(spec, commands->steps[i], last);
         pid_t pid = last ? 0 : fork();
         if (pid < 0)
             child_fail(SYNC, "start a step"); /* the limits allow it: the host's fault */
         if (pid == 0) {
-            execve(argv[0], argv, env);
+            execve(argv[0], (char *const *)(uintptr_t)argv, env);
             no_exec();
         }
         int status = 0;
@@ -145,6 +178,14 @@ static void run_steps(const struct toolchain_phase *commands)
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
             _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
+}
+
+/* Until the launcher says so; false: it is gone. */
+static bool wait_for_go(void)
+{
+    ssize_t got = read(SYNC, said, sizeof said);
+    said_len = got > 0 ? (size_t)got : 0;
+    return said_len > 0 && (said_len == 1 || said[said_len - 1] == '\0');
 }
 
 _Noreturn void child_payload(const struct child_spec *spec)
@@ -174,9 +215,8 @@ _Noreturn void child_payload(const struct child_spec *spec)
     message.listener = load_filter(spec);
     at[STEP_loaded] = child_now_ns();
     memcpy(message.at, at, sizeof message.at);
-    char go;
-    if (write(SYNC, &message, sizeof message) != (ssize_t)sizeof message || read(SYNC, &go, 1) != 1)
+    if (write(SYNC, &message, sizeof message) != (ssize_t)sizeof message || !wait_for_go())
         _exit(123); /* the launcher is gone */
-    run_steps(spec->commands);
+    run_steps(spec);
     _exit(0);
 }

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define FILES_MAX 16384 /* not less than the inodes of any compile's /tmp: nobody can pass it */
+#define TAKEN_MAX 16384 /* not less than the inodes of any compile's /tmp: nobody can pass it */
 #define DEPTH_MAX 64
 #define SLACK_BYTES (1 << 20)
 #define PAGE_BYTES 4096
@@ -102,7 +102,7 @@ static int take_file(int from_dir, int to_dir, const char *name, uint64_t sum, s
     if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode))
         return err_set(err, ERR_INVALID, "the compiler's output is no regular file");
     if (walk->files_left-- == 0)
-        return err_set(err, ERR_TOO_LARGE, "the compiler left over %d files", FILES_MAX);
+        return err_set(err, ERR_TOO_LARGE, "the compiler left over %d files", TAKEN_MAX);
     if ((uint64_t)st.st_size > walk->bytes_left)
         return err_set(err, ERR_TOO_LARGE, "the compiler's output is too large");
     walk->bytes_left -= (uint64_t)st.st_size;
@@ -122,7 +122,7 @@ static int take_below(int from_dir, int to_dir, const char *name, uint64_t sum, 
     AUTO_FD int from = open_beneath(from_dir, name, O_RDONLY | O_DIRECTORY, walk->follow);
     AUTO_FD int to = -1;
     if (walk->files_left-- == 0)
-        return err_set(err, ERR_TOO_LARGE, "the compiler left over %d files", FILES_MAX);
+        return err_set(err, ERR_TOO_LARGE, "the compiler left over %d files", TAKEN_MAX);
     if (from < 0 || mkdirat(to_dir, name, 0755) != 0 ||
         (to = open_beneath(to_dir, name, O_RDONLY | O_DIRECTORY, false)) < 0)
         return unusable("a directory of the compiler's output is unusable", err);
@@ -172,18 +172,21 @@ static int take_tree(int from_dir, int to_dir, const struct harvest *what, struc
 int harvest_copy(int from_dir, int to_dir, const struct harvest *what, struct harvested *took,
                  struct err *err)
 {
-    struct walk walk = {what->max_bytes, FILES_MAX, what->follow_links, {0}};
+    struct walk walk = {what->max_bytes, TAKEN_MAX, what->follow_links, {0}};
     int result = what->directory ? take_tree(from_dir, to_dir, what, &walk, err)
                                  : take_file(from_dir, to_dir, what->name, SUM_START, &walk, err);
     *took = walk.took;
     return result;
 }
 
-/* Room for every file that can be taken, each rounded up to pages: the copy never runs out. */
+/* Room for every file that can be taken, each rounded up to pages, and in the slack for the given
+ * ones: the copy never runs out. */
+_Static_assert(GIVEN_FILES_BYTES + GIVEN_FILES_MAX * PAGE_BYTES <= SLACK_BYTES, "given files fit");
+
 static int new_box(const struct harvest *what, struct err *err)
 {
-    return mounts_tmpfs(what->max_bytes + FILES_MAX * PAGE_BYTES + SLACK_BYTES, FILES_MAX + 16,
-                        0755, err);
+    return mounts_tmpfs(what->max_bytes + TAKEN_MAX * PAGE_BYTES + SLACK_BYTES,
+                        TAKEN_MAX + GIVEN_FILES_MAX * FILE_DEPTH_MAX + 16, 0755, err);
 }
 
 int harvest(int tmp_mount, const struct harvest *what, struct harvested *took, struct err *refused,
@@ -200,7 +203,9 @@ int harvest(int tmp_mount, const struct harvest *what, struct harvested *took, s
         close(take_fd(&box));
         box = new_box(what, err); /* all or nothing */
     }
-    if (box < 0 || mounts_seal(box, true, err) != 0)
+    if (box < 0 ||
+        (what->given && given_put(box, what->given, what->from, what->offset, err) != 0) ||
+        mounts_seal(box, true, err) != 0)
         return -1;
     return take_fd(&box);
 }

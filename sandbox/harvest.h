@@ -1,14 +1,18 @@
 /* Carrying a compile's output over to the run, into the compile cache and out of it again. */
 #pragma once
 #include "lib/base/err.h"
+#include "sandbox/given.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 struct harvest {
-    const char *name;   /* below the compile's /tmp */
-    bool directory;     /* the regular files below it, else it is one */
-    uint64_t max_bytes; /* of all files together */
-    bool follow_links;  /* tests only: leaves the layer off, to see what it stops */
+    const char *name;          /* below the compile's /tmp */
+    bool directory;            /* the regular files below it, else it is one */
+    uint64_t max_bytes;        /* of all files together */
+    const struct given *given; /* laid beside it; NULL = no files */
+    int from;                  /* where their contents are, from `offset` on */
+    uint64_t offset;
+    bool follow_links; /* tests only: leaves the layer off, to see what it stops */
 };
 
 /* What was copied. */

@@ -15,13 +15,19 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define PAGE_BYTES 4096
 #define SLACK_BYTES (64 * 1024) /* a tmpfs rounds up to pages and has its own root */
 
-static void give_up(struct job *job, const char *text)
+void job_refuse(struct job *job, const char *why)
 {
     job->ev.setup_ok = false;
     if (!job->ev.setup_error[0])
-        snprintf(job->ev.setup_error, sizeof job->ev.setup_error, "%s", text);
+        snprintf(job->ev.setup_error, sizeof job->ev.setup_error, "%s", why);
+}
+
+static void give_up(struct job *job, const char *text)
+{
+    job_refuse(job, text);
     job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
     job->done(job);
 }
@@ -42,14 +48,35 @@ static int memfd_size(int fd, uint64_t *out, struct err *err)
     return 0;
 }
 
-/* A fresh tmpfs with one file in it. */
-static int mount_with(int from, const char *name, mode_t mode, struct err *err)
+/* A fresh tmpfs with stdin in it. */
+static int make_input(const struct job *job, struct err *err)
 {
     uint64_t size = 0;
-    if (memfd_size(from, &size, err) != 0)
+    if (memfd_size(job->input, &size, err) != 0)
         return -1;
     AUTO_FD int mount_fd = mounts_tmpfs(size + SLACK_BYTES, 16, 0755, err);
-    if (mount_fd < 0 || mounts_copy(mount_fd, name, from, size, mode, err) != 0 ||
+    if (mount_fd < 0 || mounts_copy(mount_fd, "stdin", job->input, size, 0444, err) != 0 ||
+        mounts_seal(mount_fd, false, err) != 0)
+        return -1;
+    return take_fd(&mount_fd);
+}
+
+/* A fresh tmpfs with the source and the given files. */
+static int make_source(const struct job *job, struct err *err)
+{
+    const struct given *given = &job->given;
+    uint64_t size = 0, behind = given_bytes(given);
+    if (memfd_size(job->code, &size, err) != 0)
+        return -1;
+    if (behind > GIVEN_FILES_BYTES || behind > size)
+        return err_set(err, ERR_INVALID, "a job's files are over %d bytes, or not there",
+                       GIVEN_FILES_BYTES);
+    AUTO_FD int mount_fd = mounts_tmpfs(size + SLACK_BYTES + given->file_count * PAGE_BYTES,
+                                        16 + given->file_count * FILE_DEPTH_MAX, 0755, err);
+    if (mount_fd < 0 ||
+        mounts_copy_part(mount_fd, language_source(job->request.language), job->code, 0,
+                         size - behind, 0444, err) != 0 ||
+        given_put(mount_fd, given, job->code, size - behind, err) != 0 ||
         mounts_seal(mount_fd, false, err) != 0)
         return -1;
     return take_fd(&mount_fd);
@@ -64,8 +91,7 @@ static int open_files(struct job *job, struct err *err)
             return err_sys(err, ERR_SYSTEM, "memfd_create");
     }
     if (job->box_mount < 0) {
-        job->source_mount =
-            mount_with(job->code, language_source(job->request.language), 0444, err);
+        job->source_mount = make_source(job, err);
         if (job->source_mount < 0)
             return -1;
     }
@@ -89,7 +115,7 @@ static int start_cold(struct job *job, struct phase_start *start, struct err *er
     if (!job->compiling) {
         /* Readable for the job: programs open /dev/stdin, which is a permission check of its own.
          */
-        job->input_mount = mount_with(job->input, "stdin", 0444, err);
+        job->input_mount = make_input(job, err);
         if (job->input_mount < 0)
             return -1;
         input = openat(job->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -97,7 +123,13 @@ static int start_cold(struct job *job, struct phase_start *start, struct err *er
             return err_sys(err, ERR_SYSTEM, "open a job's stdin");
         start->stdin_fd = input;
     }
-    return phase_start(job->phase, start, err);
+    if (phase_start(job->phase, start, err) != 0)
+        return -1;
+    /* From here on a failure ends the phase, which nothing of the program has begun in yet. */
+    struct err late;
+    if (!job->compiling && given_link(job->phase->tmp_mount, &job->given, &late) != 0)
+        phase_fail(job->phase, "%s", late.message);
+    return 0;
 }
 
 /* The sandbox has its stdin open already, and it is empty. */
@@ -108,7 +140,8 @@ static void start_warm(struct job *job, const struct phase_start *start)
     bool filled =
         memfd_size(job->input, &size, &err) == 0 &&
         (size == 0 || mounts_fill(job->input_mount, "stdin", job->input, size, &err) == 0) &&
-        mounts_seal(job->input_mount, false, &err) == 0;
+        mounts_seal(job->input_mount, false, &err) == 0 &&
+        given_link(job->phase->tmp_mount, &job->given, &err) == 0;
     snprintf(job->ev.tier, sizeof job->ev.tier, "warm");
     phase_give(job->phase, start, &job->ev, &job->ev.run);
     if (!filled)
@@ -120,6 +153,7 @@ static void on_phase_done(struct phase *phase);
 static void start_phase(struct job *job, bool compile)
 {
     struct err err;
+    const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
     job->compiling = compile;
     struct phase_start start = {
         .language = job->request.language,
@@ -129,6 +163,9 @@ static void start_phase(struct job *job, bool compile)
         .box_mount = job->box_mount >= 0 ? job->box_mount : job->source_mount,
         .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
         .merge = compile,
+        .words = compile ? job->words : job->given.args,
+        .words_len =
+            compile ? given_compile_words(&job->given, toolchain, job->words) : job->given.args_len,
     };
     struct phase *warm = NULL;
     if (!compile)
@@ -150,22 +187,33 @@ static void start_phase(struct job *job, bool compile)
     }
 }
 
+static void end(struct job *job)
+{
+    job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
+    job->done(job);
+}
+
 static void finish(struct job *job)
 {
     struct phase_evidence *pe = job->phase->pe;
     drop_phase(job);
     if (job->cancelled && (!pe->ran || (job->compiling && verdict_phase_passed(pe))))
         pe->actions |= ACTION_KILL_CANCEL; /* no phase was there to be killed */
-    job->ev.ended_wall_ns = clock_system.wall_ns(&clock_system);
-    job->done(job);
+    end(job);
 }
 
 static struct harvest output_of(const struct job *job)
 {
     const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
+    struct stat st;
+    uint64_t behind = given_bytes(&job->given);
+    bool there = fstat(job->code, &st) == 0 && (uint64_t)st.st_size >= behind;
     return (struct harvest){.name = toolchain->output,
                             .directory = toolchain->output_is_directory,
-                            .max_bytes = job->request.compile.file_bytes};
+                            .max_bytes = job->request.compile.file_bytes,
+                            .given = &job->given,
+                            .from = job->code,
+                            .offset = there ? (uint64_t)st.st_size - behind : 0};
 }
 
 /* Compiled well: the output becomes the run's /box, and the compiler's text is not the program's.
@@ -185,6 +233,8 @@ static void carry_over(struct job *job)
         job_keep(job, &what, &took);
     if (ftruncate(job->files[PIPE_ERR], 0) != 0 || lseek(job->files[PIPE_ERR], 0, SEEK_SET) != 0)
         return give_up(job, "the compiler's output could not be put aside");
+    if (job->build)
+        return end(job);
     start_phase(job, false);
 }
 
@@ -202,19 +252,24 @@ void job_start(struct job *job)
     struct err err;
     struct host *host = job->host;
     const struct toolchain *toolchain = &host->toolchains[job->request.language];
-    job->ev.setup_ok = true;
+    bool refused = job->ev.setup_error[0] != '\0';
+    job->ev.setup_ok = !refused;
     job->ev.permissive = host->config.permissive;
     job->ev.started_wall_ns = clock_system.wall_ns(&clock_system);
     snprintf(job->ev.toolchain, sizeof job->ev.toolchain, "%s", toolchain->version);
     snprintf(job->ev.tier, sizeof job->ev.tier, "cold");
     snprintf(job->ev.cgroup_backend, sizeof job->ev.cgroup_backend, "%s",
              host->cgroups.backend->name);
-    if (!toolchain->available)
+    if (refused || !toolchain->available)
         return give_up(job, toolchain->why_missing);
     struct harvest what = output_of(job);
     job_recall(job, &what);
     if (open_files(job, &err) != 0)
         return give_up(job, err.message);
+    if (job->build && !toolchain->has_compile)
+        job->box_mount = take_fd(&job->source_mount);
+    if (job->build && job->box_mount >= 0)
+        return end(job);
     start_phase(job, toolchain->has_compile && job->box_mount < 0);
 }
 

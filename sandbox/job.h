@@ -10,21 +10,26 @@
 struct job {
     struct host *host;
     struct box_job request; /* without spans */
-    int code, input;        /* memfds from the client, owned */
-    int files[PIPE_COUNT];  /* what the program wrote, owned */
-    int input_mount;        /* a tmpfs holding stdin, owned while the job runs */
+    struct given given;     /* its args and files; the contents lie in code, behind the source */
+    char words[GIVEN_WORDS_MAX]; /* what the phase's command gets; see phase_start */
+    int code, input;             /* memfds from the client, owned */
+    int files[PIPE_COUNT];       /* what the program wrote, owned */
+    int input_mount;             /* a tmpfs holding stdin, owned while the job runs */
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */
     struct cache_ticket ticket; /* of its compile; released with the inputs */
     struct evidence ev;
     struct phase *phase;    /* the one that runs, owned; NULL between and after */
     int64_t at[STEP_COUNT]; /* when the last phase reached each step */
+    bool build;             /* ends with box_mount, for runs to come */
     bool compiling, cancelled;
     void (*done)(struct job *job);
     void *owner;
 };
 
 void job_start(struct job *job);
+/* Its set-up failed, for a reason outside of it: before the start, or right after done. */
+void job_refuse(struct job *job, const char *why);
 /* Ends it early; `done` follows (possibly from within). */
 void job_cancel(struct job *job);
 /* Cancelled while it was queued: evidence of a job that did nothing. */

@@ -5,6 +5,25 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+/* The source, and every given file by its path; 0: they are not there. */
+static size_t list_sources(const struct job *job, const char *code, size_t len,
+                           struct cache_source sources[1 + GIVEN_FILES_MAX])
+{
+    const struct given *given = &job->given;
+    uint64_t behind = given_bytes(given);
+    if (behind > len)
+        return 0;
+    const char *at = code + (len - behind);
+    sources[0] = (struct cache_source){language_source(job->request.language),
+                                       span_of(code, len - behind)};
+    for (size_t i = 0; i < given->file_count; i++) {
+        sources[1 + i] = (struct cache_source){given->files[i].path,
+                                               span_of(at, (size_t)given->files[i].bytes)};
+        at += given->files[i].bytes;
+    }
+    return 1 + given->file_count;
+}
+
 void job_recall(struct job *job, const struct harvest *what)
 {
     const struct toolchain *toolchain = &job->host->toolchains[job->request.language];
@@ -17,9 +36,10 @@ void job_recall(struct job *job, const struct harvest *what)
     void *code = len ? mmap(NULL, len, PROT_READ, MAP_PRIVATE, job->code, 0) : NULL;
     if (code == MAP_FAILED)
         return;
-    struct cache_source source = {language_source(job->request.language), span_of(code, len)};
-    bool asked =
-        cache_ask(job->host->cache, toolchain, &job->request.compile, &source, 1, &job->ticket);
+    struct cache_source sources[1 + GIVEN_FILES_MAX];
+    size_t count = list_sources(job, code, len, sources);
+    bool asked = count > 0 && cache_ask(job->host->cache, toolchain, &job->request.compile, sources,
+                                        count, &job->ticket);
     if (len)
         munmap(code, len);
     if (!asked)

@@ -98,6 +98,28 @@ int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t 
     return 0;
 }
 
+int mounts_copy_part(int dir, const char *name, int from, uint64_t offset, uint64_t bytes,
+                     mode_t mode, struct err *err)
+{
+    AUTO_FD int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (to < 0)
+        return err_sys(err, ERR_SYSTEM, "create a file for the sandbox");
+    off_t at = (off_t)offset;
+    while (bytes > 0) {
+        ssize_t n = sendfile(to, from, &at, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, ERR_SYSTEM, "copy a file into the sandbox");
+        if (n == 0)
+            return err_set(err, ERR_INVALID, "a job's files end before their sizes");
+        bytes -= (uint64_t)n;
+    }
+    if (fchmod(to, mode) != 0)
+        return err_sys(err, ERR_SYSTEM, "set the mode of a file for the sandbox");
+    return 0;
+}
+
 int mounts_fill(int dir, const char *name, int from, uint64_t max_bytes, struct err *err)
 {
     AUTO_FD int to = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -247,6 +269,29 @@ int mounts_place(int mount_fd, int place, int ns, int home, struct err *err)
     CHECK(setns(home, CLONE_NEWNS) == 0);
     errno = error;
     return error == 0 ? 0 : err_sys(err, ERR_SYSTEM, "place a mount in a sandbox");
+}
+
+int mounts_hang(int mount_fd, const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) != 0)
+        return err_sys(err, ERR_SYSTEM, "make a place for a built program");
+    if (move_to(mount_fd, AT_FDCWD, path) == 0)
+        return 0;
+    (void)err_sys(err, ERR_SYSTEM, "keep a built program");
+    rmdir(path);
+    return -1;
+}
+
+int mounts_clone(const char *path, struct err *err)
+{
+    int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return fd >= 0 ? fd : err_sys(err, ERR_SYSTEM, "copy a built program's mount");
+}
+
+void mounts_unhang(const char *path)
+{
+    umount2(path, MNT_DETACH);
+    rmdir(path);
 }
 
 int mounts_root(const char *dir, const char *name, const char *const *binds, struct err *err)

@@ -47,3 +47,11 @@ int mounts_fill(int dir, const char *name, int from, uint64_t max_bytes,
  * ERR_TOO_LARGE beyond max_bytes. */
 int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
                 struct err *err) MUST_CHECK;
+/* The same with `bytes` bytes from `offset` on, all of which must be there. */
+int mounts_copy_part(int dir, const char *name, int from, uint64_t offset, uint64_t bytes,
+                     mode_t mode, struct err *err) MUST_CHECK;
+/* Hangs a detached mount up at a path of the launcher's own, made for it, from where mounts_clone
+ * takes any number of detached copies; kernels before 6.15 clone nothing that hangs nowhere. */
+int mounts_hang(int mount_fd, const char *path, struct err *err) MUST_CHECK;
+int mounts_clone(const char *path, struct err *err) MUST_CHECK; /* a descriptor */
+void mounts_unhang(const char *path);                           /* copies stay as they are */

@@ -152,6 +152,8 @@ static void reset(struct phase *phase, const struct phase_start *start)
                                       .commands = commands,
                                       .filter = &host->filters[commands->family],
                                       .limits = start->limits,
+                                      .source = language_source(start->language),
+                                      .compile = start->compile,
                                       .at = phase->at,
                                       .landlock_abi = host->landlock_abi,
                                       .layers = host->config.layers_off};
@@ -270,6 +272,8 @@ void phase_give(struct phase *phase, const struct phase_start *start, struct evi
     phase->given = true;
     phase->host->busy++;
     phase->spec.limits = start->limits;
+    phase->words = start->words;
+    phase->words_len = start->words_len;
     set_outputs(phase, start);
     phase->box_mount = fcntl(start->box_mount, F_DUPFD_CLOEXEC, 3);
     if (phase->box_mount < 0)

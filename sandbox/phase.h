@@ -41,6 +41,8 @@ struct phase {
     int64_t at[STEP_COUNT]; /* 0 = not reached */
     int64_t began_ns, go_ns, ended_ns, kill_by_ns;
     unsigned remove_tries;
+    const char *words; /* of the job, for the command */
+    size_t words_len;
     bool given; /* a job has come */
     bool probe; /* a trial: end as soon as the isolation was read back */
     bool active, collected;
@@ -55,6 +57,8 @@ struct phase_start {
     int box_mount;         /* not taken; not asked for when the phase is prepared */
     int files[PIPE_COUNT]; /* memfds for what the program writes; not taken */
     bool merge;            /* stdout goes to the stderr file too (compilers) */
+    const char *words;     /* for its command, each ends in NUL; not taken, lasts until done */
+    size_t words_len;
 };
 
 /* phase_prepare and phase_give at once. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #define KILL_NS                                                                                    \
@@ -235,6 +236,14 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
         phase_fail(phase, "%s", err.message);
 }
 
+/* One message: the word, and what the command gets of the job. */
+static bool say_go(const struct phase *phase)
+{
+    struct iovec parts[] = {{(void *)(uintptr_t) "G", 1},
+                            {(void *)(uintptr_t)phase->words, phase->words_len}};
+    return writev(phase->sync_fd, parts, 2) == (ssize_t)(1 + phase->words_len);
+}
+
 void phase_go(struct phase *phase)
 {
     struct evidence *ev = phase->ev;
@@ -262,7 +271,7 @@ void phase_go(struct phase *phase)
         return;
     phase->go_ns = phase->at[STEP_go] = loop_now_ns();
     ev->setup_ns += (uint64_t)(phase->go_ns - phase->began_ns);
-    if (write(phase->sync_fd, "G", 1) != 1)
+    if (!say_go(phase))
         return phase_fail(phase, "the payload could not be started");
     phase->pe->ran = true;
     if (arm(phase, phase->go_ns, 0, &err) != 0)

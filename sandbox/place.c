@@ -85,6 +85,10 @@ static void on_job_done(struct job *job)
     struct server *server = place->server;
     if (place->state == PLACE_RUNNING)
         server->running--;
+    struct err err;
+    if (place->client && job->build && job->box_mount >= 0 &&
+        built_add(&place->client->built, job, &err) != 0)
+        job_refuse(job, err.message);
     log_outcome(place);
     job_release_inputs(&place->job);
     place->state = PLACE_REPORTING;
@@ -104,7 +108,7 @@ void client_flush(struct client *client)
             report(&server->places[i]);
 }
 
-void place_add(struct server *server, struct client *client, const struct box_job *request,
+void place_add(struct server *server, struct client *client, const struct wire_request *request,
                int code, int input)
 {
     struct place *place = NULL;
@@ -116,17 +120,24 @@ void place_add(struct server *server, struct client *client, const struct box_jo
         .server = server, .client = client, .state = PLACE_QUEUED, .order = server->arrivals++};
     place->job = (struct job){
         .host = server->host,
-        .request = *request,
+        .request = request->job,
+        .given = request->given,
+        .build = request->kind == WIRE_BUILD,
         .code = code,
         .input = input,
         .files = {-1, -1},
         .input_mount = -1,
         .source_mount = -1,
         .box_mount = -1,
-        .ticket = {.project = request->project, .epoch = cache_epoch(server->host->cache)},
+        .ticket = {.project = request->job.project, .epoch = cache_epoch(server->host->cache)},
         .done = on_job_done,
         .owner = place};
     client->jobs++;
+    struct err err;
+    const struct built *built =
+        request->kind == WIRE_RUN ? built_find(&client->built, &request->built) : NULL;
+    if (built && built_lend(built, &place->job, &err) != 0)
+        job_refuse(&place->job, err.message);
 }
 
 void server_schedule(struct server *server)

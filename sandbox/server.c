@@ -43,23 +43,29 @@ static void drop_client(struct client *client, enum log_level level, const char 
     for (uint32_t i = 0; i < server->place_count; i++)
         if (server->places[i].client == client)
             place_abandon(&server->places[i]);
+    built_release_all(&client->built);
     int fd = client->watch.fd;
     loop_remove(&server->host->loop, &client->watch);
     close(fd);
     client->server = NULL;
 }
 
-static int take_job(struct client *client, const struct box_job *request, int fds[WIRE_FDS],
+static int take_job(struct client *client, const struct wire_request *request, int fds[WIRE_FDS],
                     struct err *err)
 {
     struct server *server = client->server;
-    if (fds[0] < 0 || fds[1] < 0)
-        return err_set(err, ERR_INVALID, "a job comes with two descriptors, code and stdin");
+    bool run = request->kind == WIRE_RUN;
+    if (fds[0] < 0 || (fds[1] < 0) != run)
+        return err_set(err, ERR_INVALID,
+                       "a job comes with two descriptors, code and stdin, a run with stdin alone");
+    if (run && !built_find(&client->built, &request->built))
+        return err_set(err, ERR_INVALID, "nothing of that id was built");
     if (client->jobs >= server->host->config.slots)
         return err_set(err, ERR_INVALID, "more than %u jobs in flight", server->host->config.slots);
-    if (place_find(server, client, &request->id))
+    if (place_find(server, client, &request->job.id))
         return err_set(err, ERR_INVALID, "two jobs in flight have the same id");
-    place_add(server, client, request, take_fd(&fds[0]), take_fd(&fds[1]));
+    int code = run ? -1 : take_fd(&fds[0]);
+    place_add(server, client, request, code, take_fd(&fds[run ? 0 : 1]));
     return 0;
 }
 
@@ -81,12 +87,16 @@ static int handle(struct client *client, struct span text, int fds[WIRE_FDS], st
     struct wire_request request;
     if (wire_decode_request(text, &request, err) != 0)
         return -1;
-    if (request.kind == WIRE_JOB)
-        return take_job(client, &request.job, fds, err);
+    if (request.kind == WIRE_JOB || request.kind == WIRE_BUILD || request.kind == WIRE_RUN)
+        return take_job(client, &request, fds, err);
     if (fds[0] >= 0)
-        return err_set(err, ERR_INVALID, "a cancel or a forget comes without descriptors");
+        return err_set(err, ERR_INVALID, "a cancel, release or forget comes without descriptors");
     if (request.kind == WIRE_FORGET)
         return forget(client, &request.job.project, err);
+    if (request.kind == WIRE_RELEASE) {
+        built_release(&client->built, &request.job.id);
+        return 0;
+    }
     struct place *place = place_find(client->server, client, &request.job.id);
     if (place) /* else its report is already on the way */
         place_cancel(place);

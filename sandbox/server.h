@@ -1,5 +1,6 @@
 /* The launcher's front: the listening socket, its connections, the queue of jobs. */
 #pragma once
+#include "sandbox/built.h"
 #include "sandbox/job.h"
 
 #define SERVER_CLIENTS 16
@@ -8,6 +9,7 @@ struct client {
     struct server *server; /* NULL = free place */
     struct watch watch;
     uid_t uid;
+    struct built_list built;
     uint32_t jobs;    /* in flight */
     bool wants_write; /* a report waits for room in the socket */
 };

@@ -3,8 +3,9 @@
 #include "sandbox/server.h"
 
 struct place *place_find(struct server *server, const struct client *client, const struct uuid *id);
-/* Queues a job; takes the descriptors. The caller checked that the client has room. */
-void place_add(struct server *server, struct client *client, const struct box_job *request,
+/* Queues a job; takes the descriptors (code -1: a run of what was built, which is there). The
+ * caller checked that the client has room. */
+void place_add(struct server *server, struct client *client, const struct wire_request *request,
                int code, int input);
 void place_cancel(struct place *place);      /* a report follows */
 void place_abandon(struct place *place);     /* its client is gone: no report */

@@ -63,8 +63,9 @@ static const struct row {
         const char *const *argv; /* prints the version */
     } versions[VERSIONS_MAX];
     struct toolchain_phase compile, run;
-    const char *output;
-    bool output_is_directory;
+    bool output_is_directory, sources_at_top;
+    const char *sources;           /* NULL: none but what the main one names */
+    const char *const *with_files; /* NULL: none */
 } rows[LANGUAGE_COUNT] =
     {
         [LANGUAGE_python] =
@@ -89,7 +90,8 @@ static const struct row {
                         .steps = {LIST("/box/main")},
                         .env = LIST(ENVIRONMENT),
                         .binds = LIST(LIBRARIES, ZONES)},
-                .output = "main",
+                .sources = ".c",
+                .with_files = LIST("-iquote", "/box"),
             },
         [LANGUAGE_cpp] =
             {
@@ -108,7 +110,8 @@ static const struct row {
                         .steps = {LIST("/box/main")},
                         .env = LIST(ENVIRONMENT),
                         .binds = LIST(LIBRARIES, ZONES)},
-                .output = "main",
+                .sources = ".cpp .cc .cxx",
+                .with_files = LIST("-iquote", "/box"),
             },
         [LANGUAGE_java] =
             {
@@ -128,8 +131,8 @@ static const struct row {
                                        "-Dfile.encoding=UTF-8", "-cp", "/box/classes", "Main")},
                         .env = LIST(ENVIRONMENT),
                         .binds = LIST(LIBRARIES, ZONES, JDK_PARTS)},
-                .output = "classes",
                 .output_is_directory = true,
+                .sources = ".java",
             },
         [LANGUAGE_javascript] =
             {
@@ -155,7 +158,8 @@ static const struct row {
                         .steps = {LIST(NODE, "--max-old-space-size=2048", "/box/main.js")},
                         .env = LIST(ENVIRONMENT),
                         .binds = LIST(LIBRARIES, ZONES, NODE_PARTS)},
-                .output = "main.js",
+                /* Given modules are put into the one output; node's own stay outside. */
+                .with_files = LIST("--bundle", "--platform=node"),
             },
         [LANGUAGE_go] =
             {
@@ -176,7 +180,8 @@ static const struct row {
                         .steps = {LIST("/box/main")},
                         .env = LIST(ENVIRONMENT),
                         .binds = LIST(LIBRARIES, ZONES)},
-                .output = "main",
+                .sources = ".go",
+                .sources_at_top = true,
             },
         [LANGUAGE_rust] =
             {
@@ -195,7 +200,6 @@ static const struct row {
                         .steps = {LIST("/box/main")},
                         .env = LIST(ENVIRONMENT),
                         .binds = LIST(LIBRARIES, ZONES)},
-                .output = "main",
             },
 };
 
@@ -306,6 +310,8 @@ static const char *const *find_words(const char *const *wanted, bool prebuilt, c
     return found;
 }
 
+static const char *const no_words[] = {NULL};
+
 static const char *find_phase(const struct toolchain_phase *row, bool compile, bool prebuilt,
                               struct toolchain *out)
 {
@@ -324,7 +330,10 @@ static void probe(enum language language, bool prebuilt, struct toolchain *out)
     const struct row *row = &rows[language];
     *out = (struct toolchain){.language = language,
                               .has_compile = row->compile.steps[0] != NULL,
-                              .output = row->output,
+                              .output = language_output(language),
+                              .sources = row->sources ? row->sources : "",
+                              .sources_at_top = row->sources_at_top,
+                              .with_files = row->with_files ? row->with_files : no_words,
                               .output_is_directory = row->output_is_directory};
     const char *missing = find_phase(&row->run, false, prebuilt, out);
     if (!missing && out->has_compile)

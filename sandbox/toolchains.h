@@ -4,8 +4,8 @@
  * Conventions inside the sandbox: the source is /box/<language_source()> in both phases of
  * interpreted languages and in the compile; /tmp is the working directory (HOME=/tmp); a compile
  * leaves its output under /tmp/<output>; the launcher copies that to /box/<output> of the run,
- * where nothing else is. All arrays and strings are static: nothing here is freed. Never runs a
- * tool on a job's behalf. */
+ * where nothing else is but the given files. All arrays and strings are static: nothing here is
+ * freed. Never runs a tool on a job's behalf. */
 #pragma once
 #include "lib/base/err.h"
 #include "sandbox/filter.h"
@@ -32,8 +32,11 @@ struct toolchain {
     char why_missing[200]; /* what was looked for and the package to install; "" when available */
     bool has_compile;
     struct toolchain_phase compile, run;
-    const char *output;       /* name in the compile's /tmp; NULL without compile */
-    bool output_is_directory; /* copy the tree of regular files below it (Java's classes) */
+    const char *output;  /* name in the compile's /tmp; "" without compile */
+    const char *sources; /* suffixes of given files that the compile takes, separated by spaces */
+    bool sources_at_top; /* and only those that lie beside the source */
+    const char *const *with_files; /* further words of the compile when files are given */
+    bool output_is_directory;      /* copy the tree of regular files below it (Java's classes) */
 };
 
 /* Fills all rows; prebuilt: what was made ahead is there (prebuilt.h). A missing tool is no error:

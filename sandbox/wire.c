@@ -43,6 +43,21 @@ static void add_limits(struct buf *out, const char *name, struct limits limits)
     buf_puts(out, "}");
 }
 
+static void add_words(struct buf *out, const struct box_job *job)
+{
+    for (size_t i = 0; i < job->arg_count; i++) {
+        buf_puts(out, i > 0 ? "," : ",\"args\":[");
+        json_quote(job->args[i], out);
+    }
+    buf_puts(out, job->arg_count > 0 ? "]" : "");
+    for (size_t i = 0; i < job->file_count; i++) {
+        buf_puts(out, i > 0 ? ",[" : ",\"files\":[[");
+        json_quote(job->files[i].path, out);
+        buf_printf(out, ",%zu]", job->files[i].content.len);
+    }
+    buf_puts(out, job->file_count > 0 ? "]" : "");
+}
+
 static int encoded(const struct buf *out, struct err *err)
 {
     if (out->failed)
@@ -51,27 +66,40 @@ static int encoded(const struct buf *out, struct err *err)
     return 0;
 }
 
-int wire_encode_request(const struct wire_request *request, struct buf *out, struct err *err)
+static const char *const kind_names[] = {[WIRE_JOB] = "job",
+                                         [WIRE_BUILD] = "build",
+                                         [WIRE_RUN] = "run",
+                                         [WIRE_RELEASE] = "release",
+                                         [WIRE_CANCEL] = "cancel",
+                                         [WIRE_FORGET] = "forget"};
+
+static void add_job(struct buf *out, const struct wire_request *request)
 {
-    char id[UUID_TEXT], project[UUID_TEXT];
-    uuid_format(&request->job.id, id);
-    if (request->kind == WIRE_CANCEL) {
-        buf_printf(out, "{\"type\":\"cancel\",\"id\":\"%s\"}", id);
-        return encoded(out, err);
-    }
+    char project[UUID_TEXT];
     uuid_format(&request->job.project, project);
-    if (request->kind == WIRE_FORGET) {
-        buf_printf(out, "{\"type\":\"forget\",\"project\":\"%s\"}", project);
-        return encoded(out, err);
-    }
-    buf_printf(out,
-               "{\"type\":\"job\",\"id\":\"%s\",\"project\":\"%s\",\"language\":\"%s\","
-               "\"profile\":\"%s\"",
-               id, project, language_name(request->job.language),
-               profile_name(request->job.profile));
+    buf_printf(out, ",\"project\":\"%s\",\"language\":\"%s\",\"profile\":\"%s\"", project,
+               language_name(request->job.language), profile_name(request->job.profile));
     add_limits(out, "run", request->job.run);
     if (request->job.compile.memory_bytes != 0)
         add_limits(out, "compile", request->job.compile);
+    add_words(out, &request->job);
+}
+
+int wire_encode_request(const struct wire_request *request, struct buf *out, struct err *err)
+{
+    char id[UUID_TEXT], built[UUID_TEXT];
+    bool forget = request->kind == WIRE_FORGET;
+    uuid_format(forget ? &request->job.project : &request->job.id, id);
+    buf_printf(out, "{\"type\":\"%s\",\"%s\":\"%s\"", kind_names[request->kind],
+               forget ? "project" : "id", id);
+    if (request->kind == WIRE_JOB || request->kind == WIRE_BUILD)
+        add_job(out, request);
+    if (request->kind == WIRE_RUN) {
+        uuid_format(&request->built, built);
+        buf_printf(out, ",\"built\":\"%s\"", built);
+        add_limits(out, "run", request->job.run);
+        add_words(out, &request->job);
+    }
     buf_puts(out, "}");
     return encoded(out, err);
 }
@@ -118,14 +146,64 @@ static int get_limits(const cJSON *object, const char *name, struct limits *out,
     return 0;
 }
 
-static int decode_job(const cJSON *root, struct box_job *job, struct err *err)
+static int decode_args(const cJSON *array, struct given *given, struct err *err)
 {
+    const cJSON *item;
+    if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) > GIVEN_ARGS_MAX)
+        return err_set(err, ERR_INVALID, "args must be an array of at most %d texts",
+                       GIVEN_ARGS_MAX);
+    cJSON_ArrayForEach(item, array)
+    {
+        const char *text = cJSON_GetStringValue(item);
+        if (!text)
+            return err_set(err, ERR_INVALID, "args must be texts");
+        if (given_add_arg(given, text, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int decode_files(const cJSON *array, struct given *given, struct err *err)
+{
+    const cJSON *item;
+    if (!cJSON_IsArray(array))
+        return err_set(err, ERR_INVALID, "files must be an array");
+    cJSON_ArrayForEach(item, array)
+    {
+        const cJSON *path = cJSON_GetArrayItem(item, 0), *bytes = cJSON_GetArrayItem(item, 1);
+        if (!cJSON_IsArray(item) || cJSON_GetArraySize(item) != 2 || !cJSON_IsString(path) ||
+            !cJSON_IsNumber(bytes) || !(bytes->valuedouble >= 0) ||
+            bytes->valuedouble > GIVEN_FILES_BYTES)
+            return err_set(err, ERR_INVALID, "a file must be its path and its bytes");
+        if (given_add_file(given, path->valuestring, (uint64_t)bytes->valuedouble, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Optional members; counts those that are there. */
+static int decode_given(const cJSON *root, struct given *given, int *members, struct err *err)
+{
+    const cJSON *args = cJSON_GetObjectItemCaseSensitive(root, "args"),
+                *files = cJSON_GetObjectItemCaseSensitive(root, "files");
+    *members = (args != NULL) + (files != NULL);
+    if (args && decode_args(args, given, err) != 0)
+        return -1;
+    return files ? decode_files(files, given, err) : 0;
+}
+
+static int decode_job(const cJSON *root, struct wire_request *out, struct err *err)
+{
+    struct box_job *job = &out->job;
     const char *language = get_text(root, "language"), *profile = get_text(root, "profile");
     bool compiles = cJSON_HasObjectItem(root, "compile");
-    if (cJSON_GetArraySize(root) != (compiles ? 7 : 6))
+    int members;
+    if (decode_given(root, &out->given, &members, err) != 0)
+        return -1;
+    if (cJSON_GetArraySize(root) != 6 + compiles + members)
         return err_set(err, ERR_INVALID,
                        "a job has exactly type, id, project, language, profile, "
-                       "run and for compiled languages compile");
+                       "run, for compiled languages compile, and perhaps args and files");
     if (get_uuid(root, "id", &job->id, err) != 0 ||
         get_uuid(root, "project", &job->project, err) != 0)
         return -1;
@@ -140,31 +218,57 @@ static int decode_job(const cJSON *root, struct box_job *job, struct err *err)
     return compiles ? get_limits(root, "compile", &job->compile, err) : 0;
 }
 
+static int decode_run(const cJSON *root, struct wire_request *out, struct err *err)
+{
+    int members;
+    if (decode_given(root, &out->given, &members, err) != 0)
+        return -1;
+    if (cJSON_GetArraySize(root) != 4 + members || out->given.file_count > 0)
+        return err_set(err, ERR_INVALID, "a run has exactly type, id, built, run and perhaps args");
+    return get_uuid(root, "id", &out->job.id, err) != 0 ||
+                   get_uuid(root, "built", &out->built, err) != 0
+               ? -1
+               : get_limits(root, "run", &out->job.run, err);
+}
+
+static int decode_id(const cJSON *root, const char *name, struct uuid *id, struct err *err)
+{
+    if (cJSON_GetArraySize(root) != 2)
+        return err_set(err, ERR_INVALID, "%s has exactly type and %s", get_text(root, "type"), name);
+    return get_uuid(root, name, id, err);
+}
+
+static int decode_kind(const cJSON *root, struct wire_request *out, struct err *err)
+{
+    switch (out->kind) {
+    case WIRE_JOB:
+    case WIRE_BUILD:
+        return decode_job(root, out, err);
+    case WIRE_RUN:
+        return decode_run(root, out, err);
+    case WIRE_RELEASE:
+    case WIRE_CANCEL:
+        return decode_id(root, "id", &out->job.id, err);
+    case WIRE_FORGET:
+        return decode_id(root, "project", &out->job.project, err);
+    }
+    return err_set(err, ERR_INVALID, "type must be job, build, run, release, cancel or forget");
+}
+
 int wire_decode_request(struct span text, struct wire_request *out, struct err *err)
 {
     cJSON *root = cJSON_ParseWithLength(text.data, text.len);
     const char *type = get_text(root, "type");
+    unsigned kind = 0;
     int result = -1;
-    *out = (struct wire_request){.kind = WIRE_JOB};
-    if (!cJSON_IsObject(root) || !type) {
+    memset(out, 0, sizeof *out);
+    while (type && kind < COUNT_OF(kind_names) && strcmp(type, kind_names[kind]) != 0)
+        kind++;
+    out->kind = (enum wire_kind)kind;
+    if (!cJSON_IsObject(root) || !type)
         err_set(err, ERR_INVALID, "message is not a JSON object with a type");
-    } else if (strcmp(type, "job") == 0) {
-        result = decode_job(root, &out->job, err);
-    } else if (strcmp(type, "cancel") == 0) {
-        out->kind = WIRE_CANCEL;
-        if (cJSON_GetArraySize(root) != 2)
-            err_set(err, ERR_INVALID, "cancel has exactly type and id");
-        else
-            result = get_uuid(root, "id", &out->job.id, err);
-    } else if (strcmp(type, "forget") == 0) {
-        out->kind = WIRE_FORGET;
-        if (cJSON_GetArraySize(root) != 2)
-            err_set(err, ERR_INVALID, "forget has exactly type and project");
-        else
-            result = get_uuid(root, "project", &out->job.project, err);
-    } else {
-        err_set(err, ERR_INVALID, "type must be job, cancel or forget");
-    }
+    else
+        result = decode_kind(root, out, err);
     cJSON_Delete(root);
     return result;
 }

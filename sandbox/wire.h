@@ -3,21 +3,25 @@
  *
  *   launcher -> client  greeting; report: {"id":...,"evidence":...} + [stdout, stderr]
  *                       forgotten, the answer to forget
- *   client -> launcher  job + [code, stdin]; cancel; forget (a project)
+ *   client -> launcher  job, build + [code with the files' contents behind it, stdin];
+ *                       run + [stdin]; release; cancel; forget (a project)
  *
  * Used by both ends. The launcher trusts nothing it reads: every member must be there exactly once,
  * numbers are integers within bounds, nothing unknown is accepted. */
 #pragma once
 #include "sandbox/box.h"
+#include "sandbox/given.h"
 
 #define WIRE_FDS 2
 
-enum wire_kind { WIRE_JOB, WIRE_CANCEL, WIRE_FORGET };
+enum wire_kind { WIRE_JOB, WIRE_BUILD, WIRE_RUN, WIRE_RELEASE, WIRE_CANCEL, WIRE_FORGET };
 
 struct wire_request {
     enum wire_kind kind;
-    struct box_job
-        job; /* WIRE_CANCEL: only id, WIRE_FORGET: only project; the spans are never set */
+    struct box_job job; /* WIRE_CANCEL, WIRE_RELEASE: only id, WIRE_FORGET: only project; decoded,
+                           it has no spans */
+    struct uuid built;  /* WIRE_RUN: whose result to run */
+    struct given given; /* decoded: what the job's args and files are */
 };
 
 int wire_encode_greeting(const struct box_info *info, struct buf *out, struct err *err) MUST_CHECK;

@@ -1,16 +1,14 @@
 /* Strict reading of request bodies with jansson. jansson's own error texts quote the input, so they
  * are never passed on: a code of theirs becomes a sentence of ours. */
-#include "schemas/fields.h"
 #include "lib/base/buf.h"
 #include "lib/base/enc.h"
-#include <jansson.h>
+#include "schemas/fields_impl.h"
 #include <stdio.h>
 
-static void json_auto(json_t **value)
+void fields_release(json_t **root)
 {
-    json_decref(*value);
+    json_decref(*root);
 }
-#define JSON_AUTO __attribute__((cleanup(json_auto)))
 
 /* Cuts at a character's edge; control characters become '?': a name may be anything. */
 static void field_set(char field[FIELD_NAME], struct span name)
@@ -130,7 +128,7 @@ static json_t *parse(struct span body, const struct field_rule *rules, size_t co
     return root;
 }
 
-static const char *type_name(const json_t *value)
+const char *field_type(const json_t *value)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
@@ -152,11 +150,11 @@ static const char *type_name(const json_t *value)
     return "unknown";
 }
 
-static int read_text(const struct field_rule *rule, const json_t *value, struct arena *arena,
-                     struct span *out, char field[FIELD_NAME], struct err *err)
+int field_text(const struct field_rule *rule, const json_t *value, struct arena *arena,
+               struct span *out, char field[FIELD_NAME], struct err *err)
 {
     if (!json_is_string(value))
-        return field_refuse(rule->name, field, err, "must be a string, got %s", type_name(value));
+        return field_refuse(rule->name, field, err, "must be a string, got %s", field_type(value));
     struct span text = span_of(json_string_value(value), json_string_length(value));
     if (text.len < rule->min_bytes || text.len > rule->max_bytes)
         return field_refuse(rule->name, field, err, "must be %zu to %zu bytes, got %zu",
@@ -177,14 +175,14 @@ static int read_list(const struct field_rule *rule, const json_t *value, struct 
 {
     BUF_AUTO struct buf joined = {.max = 64 * 1024};
     if (!json_is_array(value))
-        return field_refuse(rule->name, field, err, "must be an array, got %s", type_name(value));
+        return field_refuse(rule->name, field, err, "must be an array, got %s", field_type(value));
     size_t count = json_array_size(value);
     if (count < 1 || count > LIST_ITEMS_MAX)
         return field_refuse(rule->name, field, err, "must have 1 to %d items, got %zu",
                             LIST_ITEMS_MAX, count);
     for (size_t i = 0; i < count; i++) {
         struct span item;
-        if (read_text(rule, json_array_get(value, i), arena, &item, field, err))
+        if (field_text(rule, json_array_get(value, i), arena, &item, field, err))
             return -1;
         if (memchr(item.data, ',', item.len))
             return field_refuse(rule->name, field, err, "has an item with a comma");
@@ -198,49 +196,63 @@ static int read_list(const struct field_rule *rule, const json_t *value, struct 
     return 0;
 }
 
-static int read_value(const struct field_rule *rule, const json_t *value, struct arena *arena,
-                      struct span *out, char field[FIELD_NAME], struct err *err)
-{
-    if (rule->refused)
-        return field_refuse(rule->name, field, err, "%s", rule->refused);
-    return rule->list ? read_list(rule, value, arena, out, field, err)
-                      : read_text(rule, value, arena, out, field, err);
-}
-
-static int refuse_unknown(const json_t *root, const struct field_rule *rules, size_t count,
-                          char field[FIELD_NAME], struct err *err)
+int field_known(const json_t *object, const char *prefix, const struct field_rule *rules,
+                size_t count, char field[FIELD_NAME], struct err *err)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)root, name, value)
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
     {
         size_t i = 0;
         while (i < count && strcmp(rules[i].name, name) != 0)
             i++;
         if (i == count) {
-            char shown[FIELD_NAME];
-            field_set(shown, span_text(name));
+            char whole[2 * FIELD_NAME], shown[FIELD_NAME];
+            snprintf(whole, sizeof whole, "%s%s", prefix, name);
+            field_set(shown, span_text(whole));
             return field_refuse(shown, field, err, "is not a field of this request");
         }
     }
     return 0;
 }
 
+static int read_all(const json_t *root, const struct field_rule *rules, size_t count,
+                    struct arena *arena, struct span *values, char field[FIELD_NAME],
+                    struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(root, rules[i].name);
+        values[i] = span_of(NULL, 0);
+        if (value && rules[i].refused)
+            return field_refuse(rules[i].name, field, err, "%s", rules[i].refused);
+        if (!value && rules[i].required)
+            return field_refuse(rules[i].name, field, err, "is required");
+        int (*read)(const struct field_rule *, const json_t *, struct arena *, struct span *, char *,
+                    struct err *) = rules[i].list ? read_list : field_text;
+        if (value && !rules[i].nested && read(&rules[i], value, arena, &values[i], field, err))
+            return -1;
+    }
+    return 0;
+}
+
+json_t *fields_open(struct span body, const struct field_rule *rules, size_t count,
+                    struct arena *arena, struct span *values, char field[FIELD_NAME],
+                    struct err *err)
+{
+    struct err own = {.code = ERR_NONE};
+    json_t *root = parse(body, rules, count, field, &own);
+    if (root && field_known(root, "", rules, count, field, &own) == 0 &&
+        read_all(root, rules, count, arena, values, field, &own) == 0)
+        return root;
+    json_decref(root);
+    if (err)
+        *err = own;
+    return NULL;
+}
+
 int fields_parse(struct span body, const struct field_rule *rules, size_t count,
                  struct arena *arena, struct span *values, char field[FIELD_NAME], struct err *err)
 {
-    struct err own = {.code = ERR_NONE};
-    JSON_AUTO json_t *root = parse(body, rules, count, field, &own);
-    int failed = root ? refuse_unknown(root, rules, count, field, &own) : -1;
-    for (size_t i = 0; i < count && !failed; i++) {
-        const json_t *value = json_object_get(root, rules[i].name);
-        values[i] = span_of(NULL, 0);
-        if (value)
-            failed = read_value(&rules[i], value, arena, &values[i], field, &own);
-        else if (rules[i].required)
-            failed = field_refuse(rules[i].name, field, &own, "is required");
-    }
-    if (failed && err)
-        *err = own;
-    return failed;
+    FIELDS_AUTO json_t *root = fields_open(body, rules, count, arena, values, field, err);
+    return root ? 0 : -1;
 }

@@ -1,4 +1,4 @@
-/* A flat JSON object of text fields from outside, read by a table of rules. The one strict reader
+/* A JSON object of text fields from outside, read by a table of rules. The one strict reader
  * of request bodies: bounded depth (checked before parsing), no NUL, no ill-formed UTF-8, no
  * duplicate or unknown keys, nothing after the object. Messages name the field and the rule, never
  * a value. */
@@ -16,6 +16,7 @@ struct field_rule {
     size_t min_bytes, max_bytes;
     bool list; /* an array of such strings without commas; the value has them joined by commas */
     const char *refused; /* a known name that is refused, and why; NULL = accepted */
+    bool nested;         /* an array or object, which the caller reads (fields_impl.h) */
 };
 
 /* values[i] belongs to rules[i]; its data is NULL when the field is absent, else NUL-terminated and

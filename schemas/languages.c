@@ -16,7 +16,7 @@
 #define AGENT_FILE_BYTES (64 * MIB)
 
 struct language_row {
-    const char *name, *aliases, *source; /* aliases: separated by one space */
+    const char *name, *aliases, *source, *output; /* aliases: separated by one space */
     struct limits run, compile;
 };
 
@@ -34,7 +34,7 @@ struct language_row {
     }
 
 static const struct language_row rows[LANGUAGE_COUNT] = {
-#define LANGUAGE(name, aliases, source, run, compile) {#name, aliases, source, run, compile},
+#define LANGUAGE(name, ...) {#name, __VA_ARGS__},
 #include "schemas/languages.def"
 #undef LANGUAGE
 };
@@ -55,6 +55,11 @@ const char *language_name(enum language language)
 const char *language_source(enum language language)
 {
     return row_of(language)->source;
+}
+
+const char *language_output(enum language language)
+{
+    return row_of(language)->output;
 }
 
 static bool same_word(struct span text, const char *word, size_t len)
@@ -121,4 +126,47 @@ struct limits limits_run(enum language language, enum profile profile)
 struct limits limits_compile(enum language language)
 {
     return row_of(language)->compile;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+    uint64_t min;
+} tightenable[LIMIT_COUNT] = {
+#define LIMIT(name, min) {#name, offsetof(struct limits, name), min},
+#include "schemas/limits.def"
+#undef LIMIT
+};
+
+static uint64_t *limit_at(struct limits *limits, enum limit limit)
+{
+    CHECK((unsigned)limit < LIMIT_COUNT);
+    return (uint64_t *)(void *)((char *)limits + tightenable[limit].offset);
+}
+
+const char *limit_name(enum limit limit)
+{
+    CHECK((unsigned)limit < LIMIT_COUNT);
+    return tightenable[limit].name;
+}
+
+uint64_t limit_min(enum limit limit)
+{
+    CHECK((unsigned)limit < LIMIT_COUNT);
+    return tightenable[limit].min;
+}
+
+uint64_t limit_value(const struct limits *limits, enum limit limit)
+{
+    struct limits copy = *limits;
+    return *limit_at(&copy, limit);
+}
+
+void limits_tighten(struct limits *limits, const struct limits_wish *wish)
+{
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        uint64_t *at = limit_at(limits, (enum limit)i);
+        if ((wish->given >> i & 1U) != 0 && wish->value[i] < *at)
+            *at = wish->value[i];
+    }
 }

@@ -15,7 +15,9 @@ enum section {
     SECTION_STDERR,
     SECTION_FILE,
     SECTION_EVIDENCE, /* of a verdict: what the sandbox measured, as evidence_encode wrote it */
-    SECTION_LAST = SECTION_EVIDENCE,
+    SECTION_CASES, /* of a submission: stdin and expected output of each case, one behind the other;
+                      of a verdict: see result_cases.c */
+    SECTION_LAST = SECTION_CASES,
 };
 #define PAYLOAD_SECTIONS_MAX 80
 

@@ -3,15 +3,41 @@
  *
  * The payload: metadata (JSON with sorted keys; times as decimal strings of Unix nanoseconds), then
  * the sections stdout, stderr and, after a run, evidence: exactly what evidence_encode wrote, so
- * that the verdict can be decided again from it. */
+ * that the verdict can be decided again from it; then, of a submission with cases, theirs
+ * (result_cases.c). */
 #pragma once
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "schemas/envelope.h"
+#include "schemas/submission.h"
 #include "schemas/verdict_rules.h"
 
 #define RESULT_MESSAGE_MAX 400
+
+#define CASE_OUTPUT_MAX 4096 /* kept of a case, stdout and stderr together */
+#define CASE_STDERR_MAX 1024 /* of that, stderr has no more where stdout wants it */
+#define CASES_OUTPUT_MAX (1024 * 1024) /* kept of all cases, in their order */
+
+/* One case of a submission with cases. */
+struct case_result {
+    struct span name;
+    bool ran; /* else it was passed over: behind the first failure, or the compile failed */
+    struct decision verdict;
+    uint64_t cpu_ns, wall_ns, memory_peak_bytes;
+    uint64_t stdout_bytes, stderr_bytes; /* written, also beyond what is kept */
+    uint64_t ns_pid, ns_mnt;             /* its own sandbox's */
+    uint8_t evidence_sha256[32];         /* of its evidence as evidence_encode writes it */
+    struct span out, errout;             /* kept */
+};
+struct case_totals {
+    uint64_t cpu_ns, wall_ns, stdout_bytes, stderr_bytes; /* sums */
+    uint64_t memory_peak_bytes;                           /* the largest */
+    size_t ran, passed;
+};
+struct case_totals case_totals(const struct case_result *cases, size_t count);
+/* Cuts what is kept of a case; *left is what is left for all, CASES_OUTPUT_MAX at first. */
+void case_cut(struct case_result *one, size_t *left);
 
 struct result {
     struct uuid id;
@@ -24,6 +50,12 @@ struct result {
     struct stage_times times;
     int64_t started_ns, completed_ns; /* Unix time; started 0 = never started */
     struct span out, errout;          /* stdout and stderr, any bytes */
+    /* With cases: verdict, exit code and evidence are those of the first that failed, else of the
+     * first; out and errout those of a compile that failed. */
+    const struct case_result *cases;
+    size_t case_count;
+    const struct label *labels; /* the submission's, to be told with its result */
+    size_t label_count;
     char policy[16];
     uint8_t
         digest[32]; /* of the submission's value as executed (its envelope's); zero = never read */
@@ -42,7 +74,8 @@ struct result_summary {
 };
 
 int result_pack(const struct result *result, struct buf *out, struct err *err) MUST_CHECK;
-/* The whole result back; outputs point into payload, error_message into arena. ERR_CORRUPT. */
+/* The whole result back; outputs point into payload, error_message and labels into arena.
+ * ERR_CORRUPT. */
 int result_unpack(struct span payload, struct arena *arena, struct result *out,
                   struct err *err) MUST_CHECK;
 /* Without reading the evidence: a tenth of the cost. */
@@ -52,7 +85,7 @@ int result_summary(struct span payload, struct result_summary *out, struct err *
  * stderr_base64. */
 int result_body(struct span payload, const struct uuid *id_shown, struct buf *out,
                 struct err *err) MUST_CHECK;
-/* The same in at most max bytes: outputs are cut, last the evidence goes; what was cut is said by
+/* The same in at most max bytes: the cases go, outputs are cut, last the evidence goes; what was cut is said by
  * stdout_truncated and stderr_truncated, and result_url leads to the whole. */
 int result_body_cut(struct span payload, const struct uuid *id_shown, size_t max,
                     int64_t *completed_ns, struct buf *out, struct err *err) MUST_CHECK;

@@ -3,7 +3,7 @@
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
 #include "lib/crypto/crypto.h"
-#include "schemas/result.h"
+#include "schemas/result_impl.h"
 #include <inttypes.h>
 
 #define SCHEMA_VERSION "1.0"
@@ -22,7 +22,7 @@ static void put_u64(struct buf *out, const char *key, uint64_t value, const char
     buf_printf(out, "\"%s\":%" PRIu64 "%s", key, value > INT64_MAX ? INT64_MAX : value, end);
 }
 
-static void put_seconds(struct buf *out, const char *key, uint64_t ns)
+void result_put_seconds(struct buf *out, const char *key, uint64_t ns)
 {
     uint64_t us = ns / 1000;
     buf_printf(out, "\"%s\":%" PRIu64 ".%06" PRIu64 ",", key, us / 1000000, us % 1000000);
@@ -48,7 +48,7 @@ static void put_int_or_null(struct buf *out, const char *key, bool has, int valu
 }
 
 /* The text, and its exact bytes beside it when the text form loses something. */
-static void put_output(struct buf *out, const char *key, struct span bytes)
+void result_put_output(struct buf *out, const char *key, struct span bytes)
 {
     buf_printf(out, "\"%s\":", key);
     if (utf8_valid(bytes) && (bytes.len == 0 || !memchr(bytes.data, 0, bytes.len))) {
@@ -313,8 +313,8 @@ static void put_body(const struct result *result, const struct uuid *id_shown, s
     put_text(out, "verdict", verdict_name(decision->verdict));
     put_int_or_null(out, "exit_code", decision->has_exit_code, decision->exit_code);
     put_int_or_null(out, "signal", decision->has_signal, decision->signal);
-    put_output(out, "stdout", cut_text(result->out, outputs_max));
-    put_output(out, "stderr", cut_text(result->errout, outputs_max));
+    result_put_output(out, "stdout", cut_text(result->out, outputs_max));
+    result_put_output(out, "stderr", cut_text(result->errout, outputs_max));
     if (outputs_max != SIZE_MAX)
         put_cut(out, result->out.len > outputs_max, result->errout.len > outputs_max, id);
     put_text(out, "output_integrity", output_integrity_name(decision->integrity));
@@ -322,11 +322,21 @@ static void put_body(const struct result *result, const struct uuid *id_shown, s
         put_text(out, "error_message", message);
     else
         buf_puts(out, "\"error_message\":null,");
-    put_seconds(out, "cpu_time_secs", phase->cpu_ns);
-    put_seconds(out, "wall_time_secs", phase->wall_ns);
-    put_u64(out, "memory_peak_bytes", phase->memory_peak_bytes, ",");
+    struct case_totals totals = case_totals(result->cases, result->case_count);
+    bool cases = totals.ran > 0;
+    result_put_seconds(out, "cpu_time_secs", cases ? totals.cpu_ns : phase->cpu_ns);
+    result_put_seconds(out, "wall_time_secs", cases ? totals.wall_ns : phase->wall_ns);
+    put_u64(out, "memory_peak_bytes", cases ? totals.memory_peak_bytes : phase->memory_peak_bytes,
+            ",");
+    if (result->case_count > 0)
+        cases_body(result->cases, result->case_count, outputs_max != SIZE_MAX, out);
     if (with_evidence)
         put_evidence(out, result, id_shown);
+    if (result->label_count > 0) {
+        buf_puts(out, "\"labels\":");
+        labels_put(result->labels, result->label_count, out);
+        buf_puts(out, ",");
+    }
     put_time(out, "created_at", id_time_ns(id_shown), ",");
     put_time(out, "started_at", result->started_ns, ",");
     put_time(out, "completed_at", result->completed_ns, "}");
@@ -345,7 +355,7 @@ int result_body(struct span payload, const struct uuid *id_shown, struct buf *ou
 {
     struct arena arena;
     struct result result;
-    arena_init(&arena, 16384);
+    arena_init(&arena, 4 * 1024 * 1024);
     int failed = result_unpack(payload, &arena, &result, err);
     if (!failed)
         failed = result_body_of(&result, id_shown, out, err);
@@ -383,7 +393,7 @@ int result_body_cut(struct span payload, const struct uuid *id_shown, size_t max
 {
     struct arena arena;
     struct result result;
-    arena_init(&arena, 16384);
+    arena_init(&arena, 4 * 1024 * 1024);
     int failed = result_unpack(payload, &arena, &result, err);
     if (!failed) {
         *completed_ns = result.completed_ns;

@@ -1,15 +1,14 @@
 /* The rules of a submission, for every way in, and its three texts: the HTTP body, the canonical
  * body behind the fingerprint, and the payload in the log. */
-#include "schemas/submission.h"
 #include "lib/base/enc.h"
-#include "schemas/fields.h"
 #include "schemas/payload.h"
+#include "schemas/submission_impl.h"
 #include "schemas/webhook.h"
 #include <stdio.h>
 
-enum { CODE, LANGUAGE, PROFILE, STDIN, WEBHOOK_URL, WEBHOOK_SECRET, BODY_ACCEPTED };
-#define NOT_YET "is not available yet"
+enum { CODE, LANGUAGE, PROFILE, STDIN, WEBHOOK_URL, WEBHOOK_SECRET };
 #define NAME_MAX_BYTES 32
+#define META_BYTES_MAX (2 * BODY_BYTES_MAX) /* more than any body's can come to */
 
 static const struct field_rule body_rules[] = {
     [CODE] = {.name = "code", .required = true, .min_bytes = 1, .max_bytes = CODE_BYTES_MAX},
@@ -21,16 +20,17 @@ static const struct field_rule body_rules[] = {
     [STDIN] = {.name = "stdin", .max_bytes = STDIN_BYTES_MAX},
     [WEBHOOK_URL] = {.name = "webhook_url", .min_bytes = 1, .max_bytes = WEBHOOK_URL_MAX},
     [WEBHOOK_SECRET] = {.name = "webhook_secret", .min_bytes = 1, .max_bytes = 256},
-    {.name = "files", .refused = NOT_YET},
-    {.name = "args", .refused = NOT_YET},
-    {.name = "limits", .refused = NOT_YET},
-    {.name = "cases", .refused = NOT_YET},
-    {.name = "labels", .refused = NOT_YET},
+    {.name = "files", .nested = true},
+    {.name = "args", .nested = true},
+    {.name = "limits", .nested = true},
+    {.name = "cases", .nested = true},
+    {.name = "stop_on_fail", .nested = true},
+    {.name = "labels", .nested = true},
 };
 #define BODY_RULES (sizeof body_rules / sizeof body_rules[0])
 
-enum { META_LANGUAGE, META_PROFILE, META_URL, META_SECRET, META_RULES };
-static const struct field_rule meta_rules[META_RULES] = {
+enum { META_LANGUAGE, META_PROFILE, META_URL, META_SECRET };
+static const struct field_rule meta_rules[] = {
     [META_LANGUAGE] = {.name = "language",
                        .required = true,
                        .min_bytes = 1,
@@ -41,7 +41,14 @@ static const struct field_rule meta_rules[META_RULES] = {
                       .max_bytes = NAME_MAX_BYTES},
     [META_URL] = {.name = "webhook_url", .min_bytes = 1, .max_bytes = WEBHOOK_URL_MAX},
     [META_SECRET] = {.name = "webhook_secret", .min_bytes = 1, .max_bytes = 256},
+    {.name = "args", .nested = true},
+    {.name = "cases", .nested = true},
+    {.name = "files", .nested = true},
+    {.name = "labels", .nested = true},
+    {.name = "limits", .nested = true},
+    {.name = "stop_on_fail", .nested = true},
 };
+#define META_RULES (sizeof meta_rules / sizeof meta_rules[0])
 
 /* The message never repeats a value: the secret is one. */
 static int take_webhook(struct span url, struct span secret, struct submission *out,
@@ -76,6 +83,28 @@ static int find_names(struct span language, struct span profile, struct submissi
     return -1;
 }
 
+/* What a payload's sections hold beside code and stdin. */
+struct contents {
+    struct span files[PAYLOAD_SECTIONS_MAX];
+    size_t file_count;
+    struct span cases;
+};
+
+/* contents NULL: of a body. out has stdin by now. */
+static int read_nested(struct reading *in, const json_t *root, const struct contents *contents,
+                       struct submission *out)
+{
+    const struct span *files = contents ? contents->files : NULL;
+    return read_args(in, "args", json_object_get(root, "args"), &out->args, &out->arg_count) ||
+                   read_files(in, json_object_get(root, "files"), files,
+                              contents ? contents->file_count : 0, out) ||
+                   read_labels(in, json_object_get(root, "labels"), out) ||
+                   read_limits(in, json_object_get(root, "limits"), out) ||
+                   read_cases(in, root, contents ? &contents->cases : NULL, out)
+               ? -1
+               : 0;
+}
+
 int submission_parse(struct span body, struct arena *arena, struct submission *out,
                      char field[FIELD_NAME], struct err *err)
 {
@@ -87,13 +116,18 @@ int submission_parse(struct span body, struct arena *arena, struct submission *o
         return err_set(err, ERR_TOO_LARGE, "the body must be at most %d bytes, got %zu",
                        BODY_BYTES_MAX, body.len);
     }
-    if (fields_parse(body, body_rules, BODY_RULES, arena, values, field, err) ||
-        take_webhook(values[WEBHOOK_URL], values[WEBHOOK_SECRET], &sub, field, err) ||
-        find_names(values[LANGUAGE], values[PROFILE], &sub, field, err))
+    struct reading in = {arena, field, err};
+    FIELDS_AUTO json_t *root = fields_open(body, body_rules, BODY_RULES, arena, values, field, err);
+    if (!root)
         return -1;
     sub.code = values[CODE];
     if (values[STDIN].data)
         sub.stdin_data = values[STDIN];
+    if (read_nested(&in, root, NULL, &sub) ||
+        take_webhook(values[WEBHOOK_URL], values[WEBHOOK_SECRET], &sub, field, err) ||
+        find_names(values[LANGUAGE], values[PROFILE], &sub, field, err) ||
+        check_with_language(&in, &sub))
+        return -1;
     *out = sub;
     return 0;
 }
@@ -125,31 +159,56 @@ static void put_webhook(const struct submission *sub, struct buf *out)
 
 int submission_canonical(const struct submission *sub, struct buf *out, struct err *err)
 {
-    buf_puts(out, "{\"code\":");
+    buf_puts(out, "{");
+    put_args(out, sub->args, sub->arg_count);
+    put_cases(out, sub, true);
+    buf_puts(out, "\"code\":");
     json_quote(sub->code, out);
-    buf_printf(out,
-               ",\"language\":\"%s\",\"profile\":\"%s\",\"stdin\":", language_name(sub->language),
-               profile_name(sub->profile));
+    buf_puts(out, ",");
+    put_files(out, sub, true);
+    put_labels(out, sub);
+    buf_printf(out, "\"language\":\"%s\",", language_name(sub->language));
+    put_limits(out, sub);
+    buf_printf(out, "\"profile\":\"%s\",\"stdin\":", profile_name(sub->profile));
     json_quote(sub->stdin_data, out);
+    put_stop(out, sub);
     put_webhook(sub, out);
     buf_puts(out, "}");
     return out->failed ? err_set(err, ERR_NO_MEMORY, "canonical body: the buffer is full") : 0;
 }
 
+static void add_section(struct payload *payload, enum section kind, struct span bytes)
+{
+    payload->section[payload->sections].kind = kind;
+    payload->section[payload->sections++].bytes = bytes;
+}
+
 int submission_pack(const struct submission *sub, struct buf *out, struct err *err)
 {
-    struct buf meta = {.max = 16384};
-    buf_printf(&meta, "{\"language\":\"%s\",\"profile\":\"%s\"", language_name(sub->language),
-               profile_name(sub->profile));
+    struct buf meta = {.max = META_BYTES_MAX};
+    BUF_AUTO struct buf cases = {.max = META_BYTES_MAX};
+    buf_puts(&meta, "{");
+    put_args(&meta, sub->args, sub->arg_count);
+    put_cases(&meta, sub, false);
+    put_files(&meta, sub, false);
+    put_labels(&meta, sub);
+    buf_printf(&meta, "\"language\":\"%s\",", language_name(sub->language));
+    put_limits(&meta, sub);
+    buf_printf(&meta, "\"profile\":\"%s\"", profile_name(sub->profile));
+    put_stop(&meta, sub);
     put_webhook(sub, &meta);
     buf_puts(&meta, "}");
-    struct payload payload = {.meta = buf_span(&meta), .sections = 2};
-    payload.section[0].kind = SECTION_CODE;
-    payload.section[0].bytes = sub->code;
-    payload.section[1].kind = SECTION_STDIN;
-    payload.section[1].bytes = sub->stdin_data;
-    int rc = meta.failed ? err_set(err, ERR_NO_MEMORY, "submission: no memory")
-                         : payload_pack(&payload, out, err);
+    pack_cases(&cases, sub);
+    bool failed = meta.failed || cases.failed;
+    struct payload payload = {.meta = buf_span(&meta)};
+    add_section(&payload, SECTION_CODE, sub->code);
+    add_section(&payload, SECTION_STDIN, sub->stdin_data);
+    for (size_t i = 0; i < sub->file_count; i++)
+        add_section(&payload, SECTION_FILE, sub->files[i].content);
+    if (sub->case_count > 0)
+        add_section(&payload, SECTION_CASES, buf_span(&cases));
+    int rc = failed ? err_set(err, ERR_NO_MEMORY, "payload metadata above %d bytes", META_BYTES_MAX)
+                    : payload_pack(&payload, out, err);
     wipe_buf(&meta);
     return rc;
 }
@@ -167,25 +226,45 @@ static int check_text(const struct field_rule *rule, struct span text, struct er
     return 0;
 }
 
+/* Code and stdin first, then nothing but files, and cases last. */
+static int check_sections(const struct payload *parts, struct contents *out, struct err *err)
+{
+    *out = (struct contents){.cases = {"", 0}};
+    for (size_t i = 0; i < parts->sections; i++) {
+        enum section kind = parts->section[i].kind;
+        if (i >= 2 && kind == SECTION_CASES && i + 1 == parts->sections)
+            out->cases = parts->section[i].bytes;
+        else if (i >= 2 && kind == SECTION_FILE)
+            out->files[out->file_count++] = parts->section[i].bytes;
+        else if (i >= 2 || kind != (i == 0 ? SECTION_CODE : SECTION_STDIN))
+            return err_set(err, ERR_INVALID, "payload: section %zu is neither code, stdin nor file",
+                           i);
+    }
+    return 0;
+}
+
 int submission_unpack(struct span payload, struct arena *arena, struct submission *out,
                       struct err *err)
 {
     struct payload parts;
     struct span names[META_RULES];
+    struct contents contents;
     struct submission sub = {.code = {NULL, 0}};
-    if (payload_unpack(payload, &parts, err))
+    struct reading in = {arena, NULL, err};
+    if (payload_unpack(payload, &parts, err) || check_sections(&parts, &contents, err))
         return -1;
-    for (size_t i = 0; i < parts.sections; i++)
-        if (parts.section[i].kind != SECTION_CODE && parts.section[i].kind != SECTION_STDIN)
-            return err_set(err, ERR_INVALID, "payload: section %zu is neither code nor stdin", i);
-    if (fields_parse(parts.meta, meta_rules, META_RULES, arena, names, NULL, err))
+    FIELDS_AUTO json_t *meta =
+        fields_open(parts.meta, meta_rules, META_RULES, arena, names, NULL, err);
+    if (!meta)
         return err_wrap(err, "payload metadata");
     sub.code = payload_section(&parts, SECTION_CODE);
     sub.stdin_data = payload_section(&parts, SECTION_STDIN);
     if (check_text(&body_rules[CODE], sub.code, err) ||
         check_text(&body_rules[STDIN], sub.stdin_data, err) ||
         take_webhook(names[META_URL], names[META_SECRET], &sub, NULL, err) ||
-        find_names(names[META_LANGUAGE], names[META_PROFILE], &sub, NULL, err))
+        read_nested(&in, meta, &contents, &sub) ||
+        find_names(names[META_LANGUAGE], names[META_PROFILE], &sub, NULL, err) ||
+        check_with_language(&in, &sub))
         return -1;
     *out = sub;
     return 0;

@@ -7,8 +7,10 @@
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
+#include "schemas/checkers.h"
 #include "schemas/errors.h"
 #include "schemas/fields.h"
+#include "schemas/file_path.h"
 #include "schemas/languages.h"
 
 #define CODE_BYTES_MAX 65536
@@ -16,6 +18,31 @@
 #define BODY_BYTES_MAX (1024 * 1024)
 #define IDEMPOTENCY_KEY_MAX 255
 
+#define SUBMISSION_ARENA_MAX (16 * BODY_BYTES_MAX) /* more than any body needs when it is read */
+#define CASES_MAX 1000
+#define CASE_NAME_MAX 64
+#define LABELS_MAX 16
+#define LABEL_NAME_MAX 64
+#define LABEL_VALUE_MAX 256
+
+struct given_file {
+    struct span path, content; /* content: any bytes */
+};
+
+struct label {
+    struct span name, value;
+};
+
+struct test_case {
+    struct span name; /* as it was given; empty: its number is its name */
+    struct span stdin_data, expected;
+    bool has_expected; /* else only how the program ends is judged */
+    struct checker checker;
+    const struct span *args;
+    size_t arg_count;
+};
+
+/* Arrays and texts live where the parser's or the payload's do; NUL-terminated but for contents. */
 struct submission {
     enum language language;
     enum profile profile;
@@ -23,7 +50,24 @@ struct submission {
         stdin_data; /* stdin may hold any bytes that JSON text can say, NUL excepted */
     struct span webhook_url, webhook_secret; /* both or none (data NULL). Whether the URL may be
                                                 used is asked of webhook_url.h */
+    struct limits_wish limits;
+    const struct span *args;
+    const struct given_file *files; /* ascending by path, none twice */
+    const struct label *labels;     /* ascending by name, none twice */
+    const struct test_case *cases;  /* then there are neither stdin nor args beside them */
+    size_t arg_count, file_count, label_count, case_count;
+    bool stop_on_fail; /* of cases: nothing is run behind the first that fails */
 };
+
+/* The run's limits: the profile's, tightened. */
+struct limits submission_limits(const struct submission *sub);
+/* "name:value" of a filter, split at the first colon; -1 when no label can be meant. */
+int label_parse(struct span text, struct label *out) MUST_CHECK;
+/* As a JSON object. */
+void labels_put(const struct label *labels, size_t count, struct buf *out);
+#define LABEL_HASH_BYTES 16
+/* What is stored of a label in the clear: a hash under the project's secret (32 bytes). */
+void label_hash(struct span secret, const struct label *label, uint8_t out[LABEL_HASH_BYTES]);
 
 /* field (may be NULL) receives the name of the offending field, "" for the whole body.
  * ERR_TOO_LARGE: the body; ERR_NOT_FOUND: the language, looked at last; everything else is

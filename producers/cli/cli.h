@@ -28,8 +28,10 @@ struct option {
     const char *name;  /* "--profile" */
     const char *value; /* what to show for its value; NULL = a switch */
     const char *help;
+    bool repeats; /* each of them is kept in args.repeated, in their order */
 };
-#define OPTIONS_MAX 8
+#define OPTIONS_MAX 16
+#define REPEATED_MAX 512
 #define POSITIONALS_MAX 2
 
 struct args {
@@ -37,6 +39,11 @@ struct args {
         *value[OPTIONS_MAX]; /* by the verb's option index; NULL = not given, "" = a switch */
     const char *positional[POSITIONALS_MAX];
     size_t positionals;
+    struct {
+        size_t option;
+        const char *value;
+    } repeated[REPEATED_MAX];
+    size_t repeated_count;
     bool json;
     const char *api, *key, *config_path;
 };
@@ -72,8 +79,19 @@ int api_await(struct api *api, const char *id, int timeout_s, json_t **json,
 void cli_query(struct buf *path, const char *name, const char *value);
 const char *json_text(const json_t *object, const char *name); /* "" when it is not there */
 
+/* ---- the body of submit ---- */
 /* The whole of a file, at most max bytes. "-" is stdin. */
 int read_file(const char *path, size_t max, struct buf *out, struct err *err) MUST_CHECK;
+/* Members of the body, each with a comma before it, from the repeated options of these numbers. */
+struct submit_options {
+    size_t file, arg, limit, label;
+};
+int submit_fields(const struct args *args, const struct submit_options *options, struct buf *body,
+                  struct err *err) MUST_CHECK;
+
+/* `cases` from a JSON file or a folder; nothing when path is NULL. */
+int submit_cases(const char *path, const char *checker, bool stop_on_fail, struct buf *body,
+                 struct err *err) MUST_CHECK;
 
 /* ---- printing ---- */
 void print_json(const json_t *json); /* compact, one line */

@@ -98,6 +98,15 @@ static int words_of(const struct verb *verb, int argc, char **argv)
     }
 }
 
+/* One more place for a repeated option; NULL: there are too many. */
+static const char **repeated_place(struct args *args, size_t option)
+{
+    if (args->repeated_count == REPEATED_MAX)
+        return NULL;
+    args->repeated[args->repeated_count].option = option;
+    return &args->repeated[args->repeated_count++].value;
+}
+
 static const char **place_of(const struct verb *verb, struct args *args, const char *name,
                              bool *takes_value)
 {
@@ -112,7 +121,7 @@ static const char **place_of(const struct verb *verb, struct args *args, const c
         if (strcmp(verb->options[i].name, name) != 0)
             continue;
         *takes_value = verb->options[i].value != NULL;
-        return &args->value[i];
+        return verb->options[i].repeats ? repeated_place(args, i) : &args->value[i];
     }
     return NULL;
 }
@@ -133,7 +142,8 @@ static int parse(const struct verb *verb, char **words, struct args *args, struc
         } else {
             const char **place = place_of(verb, args, *words, &takes_value);
             if (!place)
-                return err_set(err, ERR_CONFIG, "there is no option %s", *words);
+                return err_set(err, ERR_CONFIG, "there is no option %s, or too many of them",
+                               *words);
             if (takes_value && !words[1])
                 return err_set(err, ERR_CONFIG, "%s needs a value", *words);
             *place = takes_value ? *++words : "";

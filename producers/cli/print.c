@@ -52,6 +52,28 @@ static int exit_code_of(const char *verdict)
     return EXIT_FAILED;
 }
 
+/* One line a case: its verdict, name and figures. */
+static void print_cases(const json_t *body)
+{
+    size_t i;
+    const json_t *one, *summary = json_object_get(body, "cases_summary");
+    if (!summary)
+        return;
+    printf("cases: %d of %d passed\n", (int)json_integer_value(json_object_get(summary, "passed")),
+           (int)json_integer_value(json_object_get(summary, "total")));
+    json_array_foreach(json_object_get(body, "cases"), i, one)
+    {
+        const char *verdict = json_text(one, "verdict");
+        printf("  %-4s ", verdict[0] ? verdict : "-");
+        put_safely(json_text(one, "name"), strlen(json_text(one, "name")));
+        if (verdict[0])
+            printf("  %s  cpu %.3f s  memory %.1f MiB", json_text(one, "verdict_cause"),
+                   json_number_value(json_object_get(one, "cpu_time_secs")),
+                   json_number_value(json_object_get(one, "memory_peak_bytes")) / 1048576);
+        putchar('\n');
+    }
+}
+
 int print_result(const json_t *body, bool json_wanted)
 {
     const char *verdict = json_text(body, "verdict");
@@ -76,6 +98,7 @@ int print_result(const json_t *body, bool json_wanted)
                json_number_value(json_object_get(body, "memory_peak_bytes")) / 1048576);
     }
     printf("  %s\n", json_text(body, "id"));
+    print_cases(body);
     print_output("error", body, "error_message");
     print_output("stdout", body, "stdout");
     print_output("stderr", body, "stderr");

@@ -72,12 +72,13 @@ static int run_watch(const struct args *args, int *exit_code, struct err *err)
     return failed;
 }
 
-enum { LIST_LIMIT, LIST_CURSOR, LIST_VERDICT, LIST_LANGUAGE };
+enum { LIST_LIMIT, LIST_CURSOR, LIST_VERDICT, LIST_LANGUAGE, LIST_LABEL };
 static const struct option list_options[] = {
     [LIST_LIMIT] = {"--limit", "N", "rows of this page, 1 to 500 (default 20)"},
     [LIST_CURSOR] = {"--cursor", "TEXT", "where the page before ended"},
     [LIST_VERDICT] = {"--verdict", "NAME", "only this verdict"},
     [LIST_LANGUAGE] = {"--language", "NAME", "only this language"},
+    [LIST_LABEL] = {"--label", "NAME:TEXT", "only what was submitted with this label"},
 };
 
 void cli_query(struct buf *path, const char *name, const char *value)
@@ -94,8 +95,10 @@ void cli_query(struct buf *path, const char *name, const char *value)
 
 static int run_list(const struct args *args, int *exit_code, struct err *err)
 {
-    static const char *const names[] = {
-        [LIST_CURSOR] = "cursor", [LIST_VERDICT] = "verdict", [LIST_LANGUAGE] = "language"};
+    static const char *const names[] = {[LIST_CURSOR] = "cursor",
+                                        [LIST_VERDICT] = "verdict",
+                                        [LIST_LANGUAGE] = "language",
+                                        [LIST_LABEL] = "label"};
     BUF_AUTO struct buf path = {.max = 1000};
     int64_t limit;
     json_t *json = NULL, *row;

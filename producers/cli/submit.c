@@ -11,11 +11,41 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-enum { LANGUAGE, STDIN, PROFILE, KEY, NO_WAIT, TIMEOUT };
+enum {
+    LANGUAGE,
+    STDIN,
+    PROFILE,
+    A_FILE,
+    ARG,
+    LIMIT,
+    LABEL,
+    CASES,
+    CHECKER,
+    STOP,
+    KEY,
+    NO_WAIT,
+    TIMEOUT
+};
 static const struct option options[] = {
     [LANGUAGE] = {"--language", "NAME", "instead of the file's extension"},
     [STDIN] = {"--stdin", "FILE|-", "what the program reads; - is this command's own stdin"},
     [PROFILE] = {"--profile", "NAME", "judge (default) or agent"},
+    [A_FILE] = {"--file", "PATH",
+                "a file to lie beside the source, under its path if that is "
+                "relative without .., else its last part; repeatable",
+                true},
+    [ARG] = {"--arg", "TEXT", "one more argument of the program; repeatable", true},
+    [LIMIT] = {"--limit", "NAME=N",
+               "cpu_ms wall_ms memory_bytes processes output_bytes or "
+               "file_bytes, lower than the profile's; repeatable",
+               true},
+    [LABEL] = {"--label", "NAME=TEXT", "to find it by: rustbox list --label; repeatable", true},
+    [CASES] = {"--cases", "PATH",
+               "run it once a case: a JSON file with the API's array, or a folder with "
+               "NAME.in and NAME.out"},
+    [CHECKER] = {"--checker", "NAME",
+                 "of a folder's cases: trimmed (default), exact, tokens, float:ABS,REL"},
+    [STOP] = {"--stop-on-fail", NULL, "run nothing behind the first case that fails"},
     [KEY] = {"--idempotency-key", "TEXT", "the same key and content give the same submission"},
     [NO_WAIT] = {"--no-wait", NULL, "print the id and end (exit code 11)"},
     [TIMEOUT] = {"--timeout", "S", "stop waiting after so many seconds (default 300; 0: never)"},
@@ -84,6 +114,12 @@ static int make_body(const struct args *args, struct buf *body, struct err *err)
         buf_puts(body, ",\"profile\":");
         json_quote(span_text(args->value[PROFILE]), body);
     }
+    static const struct submit_options repeated = {
+        .file = A_FILE, .arg = ARG, .limit = LIMIT, .label = LABEL};
+    if (submit_fields(args, &repeated, body, err) ||
+        submit_cases(args->value[CASES], args->value[CHECKER], args->value[STOP] != NULL, body,
+                     err))
+        return -1;
     buf_puts(body, "}");
     return body->failed ? err_set(err, ERR_NO_MEMORY, "the request body") : 0;
 }

@@ -159,7 +159,9 @@ void submissions_handle(struct request *req)
 {
     const char *cursor = http_query(req, "cursor"), *limit = http_query(req, "limit");
     const char *verdict = http_query(req, "verdict"), *language = http_query(req, "language");
-    struct uuid before;
+    const char *label = http_query(req, "label");
+    struct label wanted;
+    struct uuid before, hash;
     uint64_t count = PAGE_DEFAULT;
     enum verdict known_verdict;
     enum language known_language;
@@ -171,14 +173,19 @@ void submissions_handle(struct request *req)
         http_error(req, API_ERROR_invalid_field, "verdict: is none of the verdicts");
     else if (language && language_find(span_text(language), &known_language) != 0)
         http_error(req, API_ERROR_invalid_field, "language: is none of GET /api/languages");
+    else if (label && label_parse(span_text(label), &wanted) != 0)
+        http_error(req, API_ERROR_invalid_field, "label: must be NAME:VALUE");
     if (req->answered)
         return;
     struct ask *ask = ask_new(req);
     ask->limit = (int)count;
-    if (store_list(ask->gw->store, &ask->project->id, cursor ? &before : NULL,
-                   verdict ? verdict_name(known_verdict) : NULL,
-                   language ? language_name(known_language) : NULL, ask->limit + 1, on_list,
-                   ask) != 0)
+    if (label)
+        label_hash(span_of(ask->project->secret.bytes, 32), &wanted, hash.bytes);
+    const struct store_filter filter = {.before = cursor ? &before : NULL,
+                                        .verdict = verdict ? verdict_name(known_verdict) : NULL,
+                                        .language = language ? language_name(known_language) : NULL,
+                                        .label = label ? &hash : NULL};
+    if (store_list(ask->gw->store, &ask->project->id, &filter, ask->limit + 1, on_list, ask) != 0)
         ask_away(ask);
 }
 

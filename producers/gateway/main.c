@@ -269,7 +269,7 @@ static int gateway_open(struct gateway *gw, struct err *err)
     struct secret master, signing;
     gw->clock = clock_from_env();
     gw->rnd = rnd_system();
-    arena_init(&gw->arena, 4 * 1024 * 1024);
+    arena_init(&gw->arena, SUBMISSION_ARENA_MAX);
     gw->tail_memory_bytes = (size_t)config_bytes(gw->config, SETTING_gateway_tail_memory);
     if (secret_load(config_text(gw->config, SETTING_secrets_master_file), &master, err) != 0 ||
         secret_load(config_text(gw->config, SETTING_secrets_signing_file), &signing, err) != 0 ||

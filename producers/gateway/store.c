@@ -311,25 +311,30 @@ int store_open_count(struct store *store, const struct uuid *project, store_rows
     return store_rows(store, done, opaque, project, &statement, params, 1);
 }
 
-int store_list(struct store *store, const struct uuid *project, const struct uuid *before,
-               const char *verdict, const char *language, int limit, store_rows_fn *done,
-               void *opaque)
+#define LIST(where)                                                                                \
+    "SELECT s.id, s.language, s.profile, s.created_at, e.verdict, e.cause, e.completed_at, "       \
+    "e.cpu_ns, e.wall_ns, e.memory_peak_bytes, e.exit_code, e.signal FROM submissions s "          \
+    "LEFT JOIN submissions o ON s.decision = 'alias' AND o.id = s.owner_id "                       \
+    "AND o.day BETWEEN s.day - 1 AND s.day + 1 "                                                   \
+    "LEFT JOIN evidence e ON e.class = coalesce(o.class, s.class) "                                \
+    "AND e.day = coalesce(o.day, s.day) AND e.id = coalesce(o.id, s.id) "                          \
+    "WHERE s.project_id = $1::uuid AND ($2::uuid IS NULL OR s.id < $2::uuid) "                     \
+    "AND s.decision <> 'erased' AND e.state IS DISTINCT FROM 'erased' "                            \
+    "AND ($3::text IS NULL OR e.verdict = $3::text) "                                              \
+    "AND ($4::text IS NULL OR s.language = $4::text) " where "ORDER BY s.id DESC LIMIT $5::bigint"
+
+int store_list(struct store *store, const struct uuid *project, const struct store_filter *filter,
+               int limit, store_rows_fn *done, void *opaque)
 {
-    static const struct db_statement statement = {
-        "gw_list",
-        "SELECT s.id, s.language, s.profile, s.created_at, e.verdict, e.cause, e.completed_at, "
-        "e.cpu_ns, e.wall_ns, e.memory_peak_bytes, e.exit_code, e.signal FROM submissions s "
-        "LEFT JOIN submissions o ON s.decision = 'alias' AND o.id = s.owner_id "
-        "AND o.day BETWEEN s.day - 1 AND s.day + 1 "
-        "LEFT JOIN evidence e ON e.class = coalesce(o.class, s.class) "
-        "AND e.day = coalesce(o.day, s.day) AND e.id = coalesce(o.id, s.id) "
-        "WHERE s.project_id = $1::uuid AND ($2::uuid IS NULL OR s.id < $2::uuid) "
-        "AND s.decision <> 'erased' AND e.state IS DISTINCT FROM 'erased' "
-        "AND ($3::text IS NULL OR e.verdict = $3::text) "
-        "AND ($4::text IS NULL OR s.language = $4::text) ORDER BY s.id DESC LIMIT $5::bigint"};
-    struct db_param params[] = {db_uuid(project), db_uuid(before), db_text(verdict),
-                                db_text(language), db_int(limit)};
-    return store_rows(store, done, opaque, project, &statement, params, 5);
+    /* A statement of its own, so that its plan can use the labels' index. */
+    static const struct db_statement all = {"gw_list", LIST("")},
+                                     labelled = {"gw_list_label",
+                                                 LIST("AND s.labels @> ARRAY[$6::uuid] ")};
+    struct db_param params[] = {
+        db_uuid(project),          db_uuid(filter->before), db_text(filter->verdict),
+        db_text(filter->language), db_int(limit),           db_uuid(filter->label)};
+    return store_rows(store, done, opaque, project, filter->label ? &labelled : &all, params,
+                     filter->label ? 6 : 5);
 }
 
 int store_usage(struct store *store, const struct uuid *project, int32_t day, int32_t month,

@@ -55,9 +55,13 @@ int store_key(struct store *store, const struct uuid *project, const uint8_t key
 /* Rows as they are; account.c renders them. */
 int store_open_count(struct store *store, const struct uuid *project, store_rows_fn *done,
                      void *opaque) MUST_CHECK;
-int store_list(struct store *store, const struct uuid *project, const struct uuid *before,
-               const char *verdict, const char *language, int limit, store_rows_fn *done,
-               void *opaque) MUST_CHECK;
+struct store_filter { /* NULL = any */
+    const struct uuid *before;
+    const char *verdict, *language;
+    const struct uuid *label; /* its hash */
+};
+int store_list(struct store *store, const struct uuid *project, const struct store_filter *filter,
+               int limit, store_rows_fn *done, void *opaque) MUST_CHECK;
 int store_usage(struct store *store, const struct uuid *project, int32_t day, int32_t month,
                 store_rows_fn *done, void *opaque) MUST_CHECK;
 int store_project(struct store *store, const struct uuid *project, store_rows_fn *done,

@@ -16,7 +16,8 @@ static bool reaches(const char *link, const char *target, bool directory, const 
 {
     struct harvested took;
     struct err refused, err;
-    struct harvest what = {link, directory, 1 << 20, follow};
+    struct harvest what = {
+        .name = link, .directory = directory, .max_bytes = 1 << 20, .follow_links = follow};
     char text[16] = "";
     AUTO_FD int tmp = mounts_tmpfs(1 << 20, 64, 01777, &err);
     assert_true(tmp >= 0);

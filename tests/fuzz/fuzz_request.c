@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(wire_decode_request(buf_span(&text), &back, &err) == 0);
     CHECK(request.kind == back.kind && uuid_eq(&request.job.id, &back.job.id) &&
           uuid_eq(&request.job.project, &back.job.project));
-    if (request.kind != WIRE_JOB)
+    if (request.kind != WIRE_JOB && request.kind != WIRE_BUILD && request.kind != WIRE_RUN)
         return 0;
     /* What arithmetic and host rely on, whatever was sent. */
     const struct limits *run = &request.job.run;
@@ -24,8 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(run->processes >= 1 && run->processes <= 16384 && run->open_files <= 4096);
     CHECK(run->memory_bytes >= 16 << 20 && run->output_bytes <= 64 << 20);
     CHECK((unsigned)request.job.language < LANGUAGE_COUNT);
-    CHECK((request.job.compile.memory_bytes != 0) ==
-          (limits_compile(request.job.language).memory_bytes != 0));
+    CHECK(request.given.args_len <= sizeof request.given.args);
+    CHECK(request.given.args_len == 0 || request.given.args[request.given.args_len - 1] == '\0');
+    for (size_t i = 0; i < request.given.file_count; i++)
+        CHECK(!file_path_rule(span_text(request.given.files[i].path)));
+    CHECK(request.kind == WIRE_RUN || (request.job.compile.memory_bytes != 0) ==
+                                          (limits_compile(request.job.language).memory_bytes != 0));
     CHECK(!request.job.code.data && !request.job.stdin_data.data);
     return 0;
 }

@@ -44,6 +44,8 @@ def differences(want, got, where="answer"):
             if name in got:
                 found += differences(want[name], got[name], f"{where}.{name}")
         return found
+    if isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
+        return [line for i, pair in enumerate(zip(want, got)) for line in differences(*pair, f"{where}[{i}]")]
     return [] if want == got and type(want) == type(got) else [f"{where} is {got!r}, not {want!r}"]
 
 

@@ -418,7 +418,7 @@ static void test_age(void **state)
     struct loop loop = {.epoll_fd = -1};
     struct cache *cache = NULL;
     struct cache_limits limits = {1 << 20, 10, INT64_C(30000000)};
-    struct harvest what = {"main", false, 1 << 20, false};
+    struct harvest what = {.name = "main", .max_bytes = 1 << 20};
     struct harvested took;
     struct cache_ticket ticket = {.project = ours};
     assert_ok(loop_open(&loop, &err), err);

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
-static const struct harvest file = {"main", false, MIB, false}, tree = {"classes", true, MIB, false};
+static const struct harvest file = {.name = "main", .max_bytes = MIB},
+                            tree = {.name = "classes", .directory = true, .max_bytes = MIB};
 
 static void put(int dir, const char *name, const char *text)
 {

@@ -72,6 +72,152 @@ static void test_languages(void **state)
     }
 }
 
+/* What a job brings beside its source: seen by the run under both names, and by nobody else. */
+static void test_args_and_files(void **state)
+{
+    (void)state;
+    static const struct box_file files[] = {{SPAN_LIT("d/x.h"), SPAN_LIT("#define X 7\n")},
+                                            {SPAN_LIT("data"), SPAN_LIT("given\n")}};
+    static const struct span args[] = {SPAN_LIT("one"), SPAN_LIT(""), SPAN_LIT("a\n\"b\x01")};
+    struct box_report report;
+    struct box_job job = box_fixture_job(
+        LANGUAGE_c,
+        "#include <stdio.h>\n#include \"d/x.h\"\n"
+        "int main(int n, char **a) { char t[9]; printf(\"%d %s,%s,%s,%d\", n, a[1], a[2], "
+        "a[3], X);\nputs(fgets(t, 9, fopen(\"data\", \"r\")));\n"
+        "return !fopen(\"/box/d/x.h\", \"r\") || !fopen(\"d/x.h\", \"r\"); }\n");
+    job.files = files;
+    job.args = args;
+    job.file_count = COUNT_OF(files);
+    job.arg_count = COUNT_OF(args);
+    box_fixture_run(&fixture, &job, &report);
+    expect(&report, CAUSE_normal_exit, "4 one,,a\n\"b\x01,7given\n\n");
+    box_report_done(&report);
+    job =
+        box_fixture_job(LANGUAGE_python, "import os, sys\nprint(sys.argv[1:], os.listdir('/box'), "
+                                         "os.listdir('.'))\n");
+    box_fixture_run(&fixture, &job, &report);
+    expect(&report, CAUSE_normal_exit, "[] ['main.py'] []\n");
+    box_report_done(&report);
+}
+
+static struct box_job run_of(const struct box_job *built, const char *input, const struct span *arg)
+{
+    struct box_job job = box_fixture_job(built->language, "");
+    job.stdin_data = span_text(input);
+    job.args = arg;
+    job.arg_count = arg != NULL;
+    return job;
+}
+
+static void build(const struct box_job *job, struct box_report *report)
+{
+    struct err err;
+    assert_ok(box_build(fixture.box, job, &err), err);
+    box_fixture_next(&fixture, report);
+    assert_true(uuid_eq(&report->id, &job->id));
+}
+
+/* Compiled once, run often, each in a sandbox of its own, two at a time; then gone. */
+static void test_built_once(void **state)
+{
+    (void)state;
+    static const struct span arg = SPAN_LIT("x");
+    static const struct box_file file = {SPAN_LIT("given"), SPAN_LIT("!")};
+    static const char code_c[] =
+        "#include <stdio.h>\nint main(int n, char **a) { char t[9]; "
+        "FILE *f = fopen(\"given\", \"r\"); fopen(\"/tmp/left\", \"wx\") "
+        "|| puts(\"not fresh\"); printf(\"%d%s%c\", n, fgets(t, 9, stdin), "
+        "fgetc(f)); }\n",
+                      code_py[] =
+                          "import sys\nopen('/tmp/left', 'x')\nprint(len(sys.argv), input(), "
+                          "open('given').read(), sep='', end='')\n";
+    struct box_leftovers before = box_fixture_settled(&fixture), after;
+    for (int i = 0; i < 2; i++) {
+        struct box_job job =
+            box_fixture_job(i ? LANGUAGE_python : LANGUAGE_c, i ? code_py : code_c);
+        struct box_report report[2];
+        struct err err;
+        job.files = &file;
+        job.file_count = 1;
+        build(&job, &report[0]);
+        assert_true(box_built(job.language, &report[0].evidence));
+        assert_false(report[0].evidence.run.ran);
+        box_report_done(&report[0]);
+        for (int round = 0; round < 5; round++) {
+            struct box_job one = run_of(&job, "one", NULL), two = run_of(&job, "two", &arg);
+            assert_ok(box_run_built(fixture.box, &job.id, &one, &err), err);
+            assert_ok(box_run_built(fixture.box, &job.id, &two, &err), err);
+            box_fixture_next(&fixture, &report[0]);
+            box_fixture_next(&fixture, &report[1]);
+            int first = uuid_eq(&report[0].id, &one.id) ? 0 : 1;
+            expect(&report[first], CAUSE_normal_exit, "1one!");
+            expect(&report[!first], CAUSE_normal_exit, "2two!");
+            assert_true(report[0].evidence.ns_mnt != report[1].evidence.ns_mnt &&
+                        report[0].evidence.ns_pid != report[1].evidence.ns_pid);
+            box_report_done(&report[0]);
+            box_report_done(&report[1]);
+        }
+        assert_ok(box_release(fixture.box, &job.id, &err), err);
+        assert_ok(box_release(fixture.box, &job.id, &err), err); /* unknown: nothing */
+    }
+    after = box_fixture_settled(&fixture);
+    assert_memory_equal(&before, &after, sizeof after);
+}
+
+static void test_built_badly(void **state)
+{
+    (void)state;
+    struct box_report report;
+    struct box_job job = box_fixture_job(LANGUAGE_c, "int main(void) { return x; }\n");
+    build(&job, &report);
+    assert_false(box_built(job.language, &report.evidence));
+    expect(&report, CAUSE_compile_error, NULL);
+    box_report_done(&report);
+    /* Nothing is kept of it: a run of it is no request, and ends the connection. */
+    struct err err;
+    struct box *box;
+    struct box_info info;
+    assert_ok(box_open(fixture.socket, 5000, &box, &info, &err), err);
+    struct box_job run = run_of(&job, "", NULL);
+    assert_ok(box_run_built(box, &job.id, &run, &err), err);
+    int got;
+    while ((got = box_next(box, &report, &err)) == 0)
+        usleep(1000);
+    assert_int_equal(got, -1);
+    box_close(box);
+}
+
+/* What a client built goes with it, and is nobody else's. */
+static void test_built_goes_with_its_client(void **state)
+{
+    (void)state;
+    struct err err;
+    struct box *box;
+    struct box_info info;
+    struct box_report report;
+    struct box_leftovers before = box_fixture_settled(&fixture), after;
+    struct box_job job = box_fixture_job(LANGUAGE_python, "print(1)\n");
+    assert_ok(box_open(fixture.socket, 5000, &box, &info, &err), err);
+    for (int i = 0; i <= BOX_BUILT_MAX; i++) {
+        job.id.bytes[15] = (uint8_t)i;
+        assert_ok(box_build(box, &job, &err), err);
+        while (box_next(box, &report, &err) == 0)
+            usleep(100);
+        assert_int_equal(box_built(job.language, &report.evidence), i < BOX_BUILT_MAX);
+        box_report_done(&report);
+    }
+    job.id.bytes[15] = 0; /* built anew in its own place */
+    assert_ok(box_build(box, &job, &err), err);
+    while (box_next(box, &report, &err) == 0)
+        usleep(100);
+    assert_true(box_built(job.language, &report.evidence));
+    box_report_done(&report);
+    box_close(box);
+    after = box_fixture_settled(&fixture);
+    assert_memory_equal(&before, &after, sizeof after);
+}
+
 /* Made ahead or by the clone: a network namespace serves one job. Two neighbours in time are
  * compared, because the kernel gives the number of one that is gone out again. */
 static void test_a_network_serves_once(void **state)
@@ -381,6 +527,10 @@ int main(void)
         cmocka_unit_test(test_cancel_queued),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_bad_jobs),
+        cmocka_unit_test(test_args_and_files),
+        cmocka_unit_test(test_built_once),
+        cmocka_unit_test(test_built_badly),
+        cmocka_unit_test(test_built_goes_with_its_client),
         cmocka_unit_test(test_unsealed_descriptors),
         cmocka_unit_test(test_client_dies),
         cmocka_unit_test(test_many_jobs_leave_nothing),

@@ -13,3 +13,6 @@ void box_memory_finish_all(void);
 void box_memory_die(void); /* the launcher's process: running jobs are gone, the connection too */
 size_t box_memory_started(const char *text); /* how often a job with this code was submitted */
 size_t box_memory_most_running(void);
+/* Runs of what was built have "CODE/STDIN" as their code; a build is a job that is to be finished.
+ */
+size_t box_memory_built(void); /* how many are kept */

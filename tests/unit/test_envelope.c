@@ -364,7 +364,7 @@ static void payload_sizes_are_checked(void **state)
         SPAN_LIT("RBP1\0\0\0\0\xff\xff\xff\xff"),
         SPAN_LIT("RBP1\0\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff"),
         SPAN_LIT("RBP1\0\0\0\0\x01\0\0\0\x00\0\0\0\0"),
-        SPAN_LIT("RBP1\0\0\0\0\x01\0\0\0\x07\0\0\0\0"),
+        SPAN_LIT("RBP1\0\0\0\0\x01\0\0\0\x08\0\0\0\0"),
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         assert_err(payload_unpack(wrong[i], &back, &err), err, ERR_CORRUPT);

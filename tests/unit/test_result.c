@@ -389,6 +389,150 @@ static void canonical_text_ignores_measurements(void **state)
     assert_false(span_eq(buf_span(&p), buf_span(&q)));
 }
 
+static const struct case_result ran = {.name = SPAN_LIT("n\x01"),
+                                       .ran = true,
+                                       .verdict = {.verdict = VERDICT_WA,
+                                                   .cause = CAUSE_wrong_answer,
+                                                   .has_exit_code = true,
+                                                   .integrity = OUTPUT_COMPLETE},
+                                       .cpu_ns = 1500000,
+                                       .wall_ns = 2500000,
+                                       .memory_peak_bytes = 77,
+                                       .stdout_bytes = 5000,
+                                       .stderr_bytes = 1,
+                                       .ns_pid = 4026532177,
+                                       .ns_mnt = 4026532178,
+                                       .out = SPAN_LIT("o\xff"),
+                                       .errout = SPAN_LIT("e")};
+
+static void cases_return(void **state)
+{
+    (void)state;
+    struct case_result cases[] = {ran, {.name = SPAN_LIT("2")}, ran};
+    struct result in = sample(), back;
+    struct result_summary sum;
+    struct arena arena;
+    struct err err;
+    BUF_AUTO struct buf out = {.max = 100000}, body = {.max = 100000}, p = {.max = 10000},
+                        q = {.max = 10000};
+    in.cases = cases;
+    in.case_count = COUNT_OF(cases);
+    cases[2].verdict = (struct decision){.cause = CAUSE_re_fatal_signal,
+                                         .verdict = VERDICT_SIG,
+                                         .has_signal = true,
+                                         .signal = 11,
+                                         .integrity = OUTPUT_CRASH_MID_WRITE};
+    cases[2].memory_peak_bytes = 99;
+    memset(cases[2].evidence_sha256, 0xcd, 32);
+    pack(&in, &out);
+    arena_init(&arena, 1 << 20);
+    assert_ok(result_unpack(buf_span(&out), &arena, &back, &err), err);
+    assert_int_equal(back.case_count, 3);
+    assert_true(span_is(back.cases[0].name, "n\x01") && back.cases[0].ran && !back.cases[1].ran);
+    assert_true(span_eq(back.cases[2].out, ran.out) && span_is(back.cases[2].errout, "e"));
+    assert_int_equal(back.cases[2].verdict.signal, 11);
+    assert_memory_equal(back.cases[2].evidence_sha256, cases[2].evidence_sha256, 32);
+    assert_ok(result_summary(buf_span(&out), &sum, &err), err);
+    assert_int_equal(sum.cpu_ns, 3000000); /* what the project is charged: all of them */
+    assert_int_equal(sum.memory_peak_bytes, 99);
+    assert_int_equal(sum.stdout_bytes, 10000);
+    assert_ok(result_body(buf_span(&out), &in.id, &body, &err), err);
+    assert_non_null(strstr(
+        buf_text(&body),
+        "\"cpu_time_secs\":0.003000,\"wall_time_secs\":0.005000,\"memory_peak_bytes\":99,"
+        "\"cases_summary\":{\"total\":3,\"run\":2,\"passed\":0},\"cases\":[{\"name\":\"n\\u0001\","
+        "\"verdict\":\"WA\",\"verdict_cause\":\"wrong_answer\",\"exit_code\":0,\"signal\":null,"
+        "\"stdout\":\"o\xef\xbf\xbd\",\"stdout_base64\":\"b/"
+        "8=\",\"stderr\":\"e\",\"stdout_bytes\":5000,"
+        "\"stdout_truncated\":true,\"stderr_bytes\":1,\"stderr_truncated\":false,"));
+    assert_non_null(strstr(buf_text(&body), "{\"name\":\"2\",\"skipped\":true}"));
+    /* Duplicates: what was measured does not count, what was done does. */
+    assert_ok(result_canonical(buf_span(&out), &p, &err), err);
+    cases[0].cpu_ns = cases[0].ns_mnt = 1;
+    pack(&in, &out);
+    assert_ok(result_canonical(buf_span(&out), &q, &err), err);
+    assert_true(span_eq(buf_span(&p), buf_span(&q)));
+    buf_clear(&q);
+    cases[0].verdict.cause = CAUSE_re_nonzero_exit;
+    pack(&in, &out);
+    assert_ok(result_canonical(buf_span(&out), &q, &err), err);
+    assert_false(span_eq(buf_span(&p), buf_span(&q)));
+    arena_done(&arena);
+}
+
+static void cases_are_cut(void **state)
+{
+    (void)state;
+    static char big[10000];
+    static const struct {
+        size_t out, errout, left, kept_out, kept_err;
+    } rows[] = {
+        {0, 0, CASES_OUTPUT_MAX, 0, 0},
+        {4096, 0, CASES_OUTPUT_MAX, 4096, 0},
+        {4097, 0, CASES_OUTPUT_MAX, 4096, 0},
+        {9999, 9999, CASES_OUTPUT_MAX, 3072, 1024},
+        {0, 9999, CASES_OUTPUT_MAX, 0, 4096},
+        {3000, 9999, CASES_OUTPUT_MAX, 3000, 1096},
+        {9999, 10, CASES_OUTPUT_MAX, 4086, 10},
+        {9999, 9999, 2000, 976, 1024},
+        {9999, 9999, 100, 0, 100},
+        {9999, 9999, 0, 0, 0},
+    };
+    memset(big, 'x', sizeof big);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct case_result one = {.out = span_of(big, rows[i].out),
+                                  .errout = span_of(big, rows[i].errout)};
+        size_t left = rows[i].left;
+        case_cut(&one, &left);
+        if (one.out.len != rows[i].kept_out || one.errout.len != rows[i].kept_err)
+            fail_msg("row %zu: %zu and %zu", i, one.out.len, one.errout.len);
+        assert_int_equal(rows[i].left - left, one.out.len + one.errout.len);
+    }
+    struct case_result one = {.out = SPAN_LIT("ab\xc3\xbc")};
+    size_t left = 3;
+    case_cut(&one, &left);
+    assert_true(span_is(one.out, "ab")); /* no half of a character */
+}
+
+/* Sealed by us, but a reader of a newer or broken writer must not follow it out of the section. */
+static void garbled_cases_are_corrupt(void **state)
+{
+    (void)state;
+    struct case_result cases[] = {ran, {.name = SPAN_LIT("2")}};
+    struct result in = sample(), back;
+    struct payload parts;
+    struct err err;
+    BUF_AUTO struct buf out = {.max = 100000}, again = {.max = 100000}, body = {.max = 100000};
+    in.cases = cases;
+    in.case_count = COUNT_OF(cases);
+    pack(&in, &out);
+    assert_ok(payload_unpack(buf_span(&out), &parts, &err), err);
+    struct span whole = payload_section(&parts, SECTION_CASES);
+    size_t refused = 0;
+    char copy[2000];
+    assert_true(whole.len < sizeof copy && parts.section[parts.sections - 1].kind == SECTION_CASES);
+    for (size_t i = 0; i < whole.len; i++) {
+        struct arena arena;
+        memcpy(copy, whole.data, whole.len);
+        copy[i] ^= 0x11;
+        for (int cut = 0; cut < 2; cut++) {
+            parts.section[parts.sections - 1].bytes =
+                cut ? span_of(whole.data, i) : span_of(copy, whole.len);
+            buf_clear(&again);
+            buf_clear(&body);
+            assert_ok(payload_pack(&parts, &again, &err), err);
+            arena_init(&arena, 1 << 20);
+            int failed = result_unpack(buf_span(&again), &arena, &back, &err);
+            assert_true(!cut || failed);
+            refused += failed != 0;
+            assert_true(failed == 0 || err.code == ERR_CORRUPT);
+            assert_int_equal(result_body(buf_span(&again), &in.id, &body, &err) != 0, failed != 0);
+            arena_done(&arena);
+        }
+    }
+    assert_true(refused > whole.len);
+}
+
 static void garbled_metadata_is_corrupt(void **state)
 {
     (void)state;
@@ -429,6 +573,9 @@ int main(void)
         cmocka_unit_test(any_output_comes_out),
         cmocka_unit_test(open_bodies_have_no_verdict),
         cmocka_unit_test(canonical_text_ignores_measurements),
+        cmocka_unit_test(cases_return),
+        cmocka_unit_test(cases_are_cut),
+        cmocka_unit_test(garbled_cases_are_corrupt),
         cmocka_unit_test(garbled_metadata_is_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ static struct arena arena;
 static int setup(void **state)
 {
     (void)state;
-    arena_init(&arena, 4 * 1024 * 1024);
+    arena_init(&arena, 4 * SUBMISSION_ARENA_MAX);
     return 0;
 }
 
@@ -44,6 +44,12 @@ static void good_bodies(void **state)
 }
 
 #define OK "\"language\":\"c\",\"code\":\"SECRET\""
+#define FILE_AT(path) "{\"path\":\"" path "\",\"content\":\"SECRET\"}"
+#define FILES(list) SPAN_LIT("{" OK ",\"files\":[" list "]}")
+#define SLASHES "must not have an empty part, nor begin or end with a slash"
+#define CHECKERS                                                                                   \
+    "must be \"exact\", \"trimmed\", \"tokens\" or {\"float\": {\"abs\": A, \"rel\": R}}"
+#define P50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 static const struct bad {
     struct span body;
     const char *field, *says; /* the exact message */
@@ -108,11 +114,143 @@ static const struct bad {
      "webhook_secret", "webhook_secret: must have 8 to 256 characters"},
     {SPAN_LIT("{" OK ",\"webhook_url\":\"https://x\",\"webhook_secret\":\"whsec_SECRET\"}"),
      "webhook_secret", "webhook_secret: must be whsec_ and the base64 of 24 to 64 bytes"},
-    {SPAN_LIT("{" OK ",\"files\":[]}"), "files", "files: is not available yet"},
-    {SPAN_LIT("{" OK ",\"args\":[]}"), "args", "args: is not available yet"},
-    {SPAN_LIT("{" OK ",\"limits\":{}}"), "limits", "limits: is not available yet"},
-    {SPAN_LIT("{" OK ",\"cases\":[]}"), "cases", "cases: is not available yet"},
-    {SPAN_LIT("{" OK ",\"labels\":{}}"), "labels", "labels: is not available yet"},
+    /* cases */
+    {SPAN_LIT("{" OK ",\"cases\":[]}"), "cases", "cases: must have at least one element"},
+    {SPAN_LIT("{" OK ",\"cases\":{}}"), "cases", "cases: must be an array, got an object"},
+    {SPAN_LIT("{" OK ",\"cases\":[7]}"), "cases[0]", "cases[0]: must be an object, got an integer"},
+    {SPAN_LIT("{" OK ",\"cases\":[{},{\"input\":\"SECRET\"}]}"), "cases[1].input",
+     "cases[1].input: is not a field of this request"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"stdin\":7}]}"), "cases[0].stdin",
+     "cases[0].stdin: must be a string, got an integer"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"stdin\":\"\\u0000\"}]}"), "cases[0].stdin",
+     "cases[0].stdin: must not contain NUL"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":null}]}"), "cases[0].expected_output",
+     "cases[0].expected_output: must be a string, got null"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"name\":\"" P50 P50 "\"}]}"), "cases[0].name",
+     "cases[0].name: must be 0 to 64 bytes, got 100"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"args\":[1]}]}"), "cases[0].args[0]",
+     "cases[0].args[0]: must be a string, got an integer"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"checker\":\"exact\"}]}"), "cases[0].checker",
+     "cases[0].checker: needs expected_output"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":\"float\"}]}"),
+     "cases[0].checker", "cases[0].checker: " CHECKERS},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":\"SECRET\"}]}"),
+     "cases[0].checker", "cases[0].checker: " CHECKERS},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":[]}]}"), "cases[0].checker",
+     "cases[0].checker: " CHECKERS},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":{}}]}"), "cases[0].checker",
+     "cases[0].checker: must be {\"float\": {\"abs\": A, \"rel\": R}} when it is an object"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":{\"exact\":{}}}]}"),
+     "cases[0].checker.exact", "cases[0].checker.exact: is not a field of this request"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":{\"float\":1}}]}"),
+     "cases[0].checker.float", "cases[0].checker.float: must be an object, got an integer"},
+    {SPAN_LIT("{" OK ",\"cases\":[{\"expected_output\":\"\",\"checker\":{\"float\":{}}}]}"),
+     "cases[0].checker.float", "cases[0].checker.float: must have abs, rel or both"},
+    {SPAN_LIT("{" OK
+              ",\"cases\":[{\"expected_output\":\"\",\"checker\":{\"float\":{\"eps\":1}}}]}"),
+     "cases[0].checker.float.eps", "cases[0].checker.float.eps: is not a field of this request"},
+    {SPAN_LIT("{" OK
+              ",\"cases\":[{\"expected_output\":\"\",\"checker\":{\"float\":{\"abs\":-1}}}]}"),
+     "cases[0].checker.float.abs", "cases[0].checker.float.abs: must be 0 to 1e9"},
+    {SPAN_LIT("{" OK
+              ",\"cases\":[{\"expected_output\":\"\",\"checker\":{\"float\":{\"rel\":\"1\"}}}]}"),
+     "cases[0].checker.float.rel", "cases[0].checker.float.rel: must be a number, got a string"},
+    {SPAN_LIT("{" OK ",\"cases\":[{}],\"stdin\":\"SECRET\"}"), "stdin",
+     "stdin: is not allowed together with cases: each case has its own"},
+    {SPAN_LIT("{" OK ",\"cases\":[{}],\"args\":[\"SECRET\"]}"), "args",
+     "args: is not allowed together with cases: each case has its own"},
+    {SPAN_LIT("{" OK ",\"stop_on_fail\":true}"), "stop_on_fail", "stop_on_fail: needs cases"},
+    {SPAN_LIT("{" OK ",\"cases\":[{}],\"stop_on_fail\":\"yes\"}"), "stop_on_fail",
+     "stop_on_fail: must be true or false, got a string"},
+    /* args */
+    {SPAN_LIT("{" OK ",\"args\":\"SECRET\"}"), "args", "args: must be an array, got a string"},
+    {SPAN_LIT("{" OK ",\"args\":null}"), "args", "args: must be an array, got null"},
+    {SPAN_LIT("{" OK ",\"args\":[\"SECRET\",7]}"), "args[1]",
+     "args[1]: must be a string, got an integer"},
+    {SPAN_LIT("{" OK ",\"args\":[\"\\u0000\"]}"), "args[0]", "args[0]: must not contain NUL"},
+    /* files */
+    {SPAN_LIT("{" OK ",\"files\":{}}"), "files", "files: must be an array, got an object"},
+    {FILES("7"), "files[0]", "files[0]: must be an object, got an integer"},
+    {FILES("{\"content\":\"SECRET\"}"), "files[0].path", "files[0].path: is required"},
+    {FILES("{\"path\":\"a\"}"), "files[0]", "files[0]: must have either content or content_base64"},
+    {FILES("{\"path\":\"a\",\"content\":\"\",\"content_base64\":\"\"}"), "files[0]",
+     "files[0]: must have either content or content_base64"},
+    {FILES("{\"path\":\"a\",\"content\":\"\",\"mode\":511}"), "files[0].mode",
+     "files[0].mode: is not a field of this request"},
+    {FILES("{\"path\":\"a\",\"path\":\"a\",\"content\":\"\"}"), "", "the body has a duplicate key"},
+    {FILES("{\"path\":7,\"content\":\"\"}"), "files[0].path",
+     "files[0].path: must be a string, got an integer"},
+    {FILES("{\"path\":\"a\",\"content\":null}"), "files[0].content",
+     "files[0].content: must be a string, got null"},
+    {FILES("{\"path\":\"a\",\"content\":\"\\u0000\"}"), "files[0].content",
+     "files[0].content: must not contain NUL"},
+    {FILES("{\"path\":\"a\",\"content_base64\":\"SECRET\"}"), "files[0].content_base64",
+     "files[0].content_base64: must be base64 (RFC 4648 part 4) with its padding and no spaces"},
+    {FILES("{\"path\":\"a\",\"content_base64\":\"QQ= =\"}"), "files[0].content_base64",
+     "files[0].content_base64: must be base64 (RFC 4648 part 4) with its padding and no spaces"},
+    {FILES(FILE_AT("ok") "," FILE_AT("")), "files[1].path",
+     "files[1].path: must be 1 to 200 bytes"},
+    {FILES(FILE_AT(P50 "/" P50 "/" P50 "/" P50)), "files[0].path",
+     "files[0].path: must be 1 to 200 bytes"},
+    {FILES(FILE_AT("/etc/passwd")), "files[0].path", "files[0].path: " SLASHES},
+    {FILES(FILE_AT("a/")), "files[0].path", "files[0].path: " SLASHES},
+    {FILES(FILE_AT("a//b")), "files[0].path", "files[0].path: " SLASHES},
+    {FILES(FILE_AT("..")), "files[0].path", "files[0].path: must not have a part . or .."},
+    {FILES(FILE_AT("../a")), "files[0].path", "files[0].path: must not have a part . or .."},
+    {FILES(FILE_AT("a/../../b")), "files[0].path", "files[0].path: must not have a part . or .."},
+    {FILES(FILE_AT("./a")), "files[0].path", "files[0].path: must not have a part . or .."},
+    {FILES(FILE_AT("a/b/.")), "files[0].path", "files[0].path: must not have a part . or .."},
+    {FILES(FILE_AT("a\\n")), "files[0].path",
+     "files[0].path: must not contain control characters or backslashes"},
+    {FILES(FILE_AT("a\\\\b")), "files[0].path",
+     "files[0].path: must not contain control characters or backslashes"},
+    {FILES(FILE_AT("a\\u0000")), "files[0].path", "files[0].path: must not contain NUL"},
+    {FILES(FILE_AT("a/b/c/d/e/f/g/h/i")), "files[0].path",
+     "files[0].path: must have at most 8 parts"},
+    {FILES(FILE_AT(P50 P50 "b")), "files[0].path",
+     "files[0].path: must have parts of at most 100 bytes"},
+    {FILES(FILE_AT("a") "," FILE_AT("b") "," FILE_AT("a")), "files[2].path",
+     "files[2].path: is that of files[0] again"},
+    {FILES(FILE_AT("a/b") "," FILE_AT("a")), "files[1].path",
+     "files[1].path: would be a file and a directory, with files[0]"},
+    {FILES(FILE_AT("a") "," FILE_AT("a/b/c")), "files[1].path",
+     "files[1].path: would be a file and a directory, with files[0]"},
+    {FILES(FILE_AT("main.c")), "files",
+     "files: a path must not be, or lie in, main.c: c has that name itself"},
+    {FILES(FILE_AT("main/x.h")), "files",
+     "files: a path must not be, or lie in, main: c has that name itself"},
+    /* labels */
+    {SPAN_LIT("{" OK ",\"labels\":[]}"), "labels", "labels: must be an object, got an array"},
+    {SPAN_LIT("{" OK ",\"labels\":{\"\":\"x\"}}"), "labels",
+     "labels: a name must be 1 to 64 of A-Z a-z 0-9 . _ - /"},
+    {SPAN_LIT("{" OK ",\"labels\":{\"SEC:RET\":\"x\"}}"), "labels",
+     "labels: a name must be 1 to 64 of A-Z a-z 0-9 . _ - /"},
+    {SPAN_LIT("{" OK ",\"labels\":{\"" P50 "aaaaaaaaaaaaaaa\":\"x\"}}"), "labels",
+     "labels: a name must be 1 to 64 of A-Z a-z 0-9 . _ - /"},
+    {SPAN_LIT("{" OK ",\"labels\":{\"k\":7}}"), "labels.k",
+     "labels.k: must be a string, got an integer"},
+    {SPAN_LIT("{" OK ",\"labels\":{\"k\":\"" P50 P50 P50 P50 P50 "SECRET!\"}}"), "labels.k",
+     "labels.k: must be 0 to 256 bytes, got 257"},
+    /* limits */
+    {SPAN_LIT("{" OK ",\"limits\":[]}"), "limits", "limits: must be an object, got an array"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"cpu\":1}}"), "limits.cpu",
+     "limits.cpu: is not a field of this request"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"open_files\":8}}"), "limits.open_files",
+     "limits.open_files: is not a field of this request"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"cpu_ms\":\"5\"}}"), "limits.cpu_ms",
+     "limits.cpu_ms: must be an integer, got a string"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"cpu_ms\":100.0}}"), "limits.cpu_ms",
+     "limits.cpu_ms: must be an integer, got a real number"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"cpu_ms\":9}}"), "limits.cpu_ms",
+     "limits.cpu_ms: must be at least 10"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"processes\":-1}}"), "limits.processes",
+     "limits.processes: must be at least 1"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"output_bytes\":-1}}"), "limits.output_bytes",
+     "limits.output_bytes: must be at least 0"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"cpu_ms\":8001}}"), "limits.cpu_ms",
+     "limits.cpu_ms: must be at most 8000, the limit of c with profile judge"},
+    {SPAN_LIT("{" OK ",\"limits\":{\"memory_bytes\":9223372036854775807}}"), "limits.memory_bytes",
+     "limits.memory_bytes: must be at most 268435456, the limit of c with profile judge"},
 };
 
 static void bad_bodies_name_field_and_rule(void **state)
@@ -260,6 +398,250 @@ static void canonical_is_golden(void **state)
     }
 }
 
+#define RICH                                                                                       \
+    "{\"language\":\"js\",\"code\":\"x\",\"args\":[\"\",\"a "                                      \
+    "b\"],\"files\":[{\"path\":\"b/c\",\"content\":"                                               \
+    "\"\xc3\xbc\"},{\"path\":\"a\",\"content_base64\":\"AP8=\"}],\"labels\":{\"z\":\"\",\"k\":"    \
+    "\"v:w\"},"                                                                                    \
+    "\"limits\":{\"output_bytes\":0,\"cpu_ms\":8000,\"wall_ms\":50}}"
+static void further_fields(void **state)
+{
+    (void)state;
+    struct submission sub, back;
+    struct err err;
+    BUF_AUTO struct buf out = {.max = 10000}, again = {.max = 10000}, packed = {.max = 10000};
+    assert_ok(submission_parse(SPAN_LIT(RICH), &arena, &sub, NULL, &err), err);
+    assert_int_equal(sub.arg_count, 2);
+    assert_int_equal(sub.args[0].len, 0);
+    assert_true(span_is(sub.args[1], "a b"));
+    assert_int_equal(sub.file_count, 2);
+    assert_true(span_is(sub.files[0].path, "a"));
+    assert_true(span_eq(sub.files[0].content, SPAN_LIT("\0\xff")));
+    assert_true(span_is(sub.files[1].content, "\xc3\xbc"));
+    assert_int_equal(sub.label_count, 2);
+    assert_true(span_is(sub.labels[0].name, "k") && span_is(sub.labels[0].value, "v:w"));
+    struct limits limits = submission_limits(&sub), own = limits_run(sub.language, sub.profile);
+    assert_int_equal(limits.output_bytes, 0);
+    assert_int_equal(limits.wall_ms, 50);
+    own.output_bytes = 0;
+    own.wall_ms = 50;
+    assert_memory_equal(&limits, &own, sizeof own);
+    assert_ok(submission_canonical(&sub, &out, &err), err);
+    assert_string_equal(
+        buf_text(&out),
+        "{\"args\":[\"\",\"a b\"],\"code\":\"x\",\"files\":[{\"content_base64\":\"AP8=\","
+        "\"path\":\"a\"},{\"content_base64\":\"w7w=\",\"path\":\"b/c\"}],\"labels\":{\"k\":"
+        "\"v:w\",\"z\":\"\"},\"language\":\"javascript\",\"limits\":{\"wall_ms\":50,"
+        "\"output_bytes\":0},\"profile\":\"judge\",\"stdin\":\"\"}");
+    assert_ok(submission_pack(&sub, &packed, &err), err);
+    assert_ok(submission_unpack(buf_span(&packed), &arena, &back, &err), err);
+    assert_ok(submission_canonical(&back, &again, &err), err);
+    assert_string_equal(buf_text(&again), buf_text(&out));
+}
+
+#define CASES                                                                                      \
+    "{\"language\":\"c\",\"code\":\"x\",\"stdin\":\"\",\"args\":[],\"cases\":[{\"checker\":"       \
+    "\"trimmed\","                                                                                 \
+    "\"expected_output\":\"\",\"name\":\"\",\"args\":[]},{\"stdin\":\"i\xc3\xbc\",\"args\":["      \
+    "\"a\"],\"name\":\"n\","                                                                       \
+    "\"expected_output\":\"o\",\"checker\":\"tokens\"},{},{\"expected_output\":\"p\",\"checker\":" \
+    "{"                                                                                            \
+    "\"float\":{\"rel\":1e-06}}}],\"stop_on_fail\":true}"
+static void cases_are_packed_and_canonical(void **state)
+{
+    (void)state;
+    struct submission sub, back;
+    struct err err;
+    BUF_AUTO struct buf out = {.max = 10000}, again = {.max = 10000}, packed = {.max = 10000};
+    assert_ok(submission_parse(SPAN_LIT(CASES), &arena, &sub, NULL, &err), err);
+    assert_int_equal(sub.case_count, 4);
+    assert_true(sub.cases[0].has_expected && sub.cases[0].checker.kind == CHECKER_TRIMMED);
+    assert_true(!sub.cases[2].has_expected && sub.stop_on_fail);
+    assert_true(sub.cases[3].checker.kind == CHECKER_FLOAT && sub.cases[3].checker.rel == 1e-6);
+    assert_ok(submission_canonical(&sub, &out, &err), err);
+    assert_string_equal(
+        buf_text(&out),
+        "{\"cases\":[{\"expected_output\":\"\"},{\"args\":[\"a\"],\"checker\":\"tokens\","
+        "\"expected_output\":\"o\",\"name\":\"n\",\"stdin\":\"i\xc3\xbc\"},{},{\"checker\":{"
+        "\"float\":{"
+        "\"abs\":0,\"rel\":9.9999999999999995e-07}},\"expected_output\":\"p\"}],\"code\":\"x\","
+        "\"language\":\"c\",\"profile\":\"judge\",\"stdin\":\"\",\"stop_on_fail\":true}");
+    assert_ok(submission_pack(&sub, &packed, &err), err);
+    assert_ok(submission_unpack(buf_span(&packed), &arena, &back, &err), err);
+    assert_ok(submission_canonical(&back, &again, &err), err);
+    assert_string_equal(buf_text(&again), buf_text(&out));
+    assert_ok(submission_parse(buf_span(&out), &arena, &back, NULL, &err), err);
+}
+
+/* A thousand cases of a body's size go into a record and come back; one more is too many. */
+static void as_many_cases_as_there_may_be(void **state)
+{
+    (void)state;
+    struct submission sub, back;
+    struct err err;
+    BUF_AUTO struct buf body = {.max = BODY_BYTES_MAX}, packed = {.max = 4 * BODY_BYTES_MAX};
+    for (int count = CASES_MAX; count <= CASES_MAX + 1; count++) {
+        buf_clear(&body);
+        buf_puts(&body, "{" OK ",\"cases\":[");
+        for (int i = 0; i < count; i++) {
+            buf_printf(&body, "%s{\"name\":\"\\u0001%d\",\"args\":[", i ? "," : "", i);
+            for (int n = 0; n < 60; n++)
+                buf_puts(&body, n ? ",\"\\u0001\"" : "\"\\u0001\"");
+            buf_puts(&body, "],\"stdin\":\"\\u0001\",\"expected_output\":\"\\u0001\"}");
+        }
+        buf_puts(&body, "]}");
+        assert_false(body.failed);
+        if (count > CASES_MAX) {
+            assert_err(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err,
+                       ERR_INVALID);
+            continue;
+        }
+        assert_ok(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err);
+        assert_ok(submission_pack(&sub, &packed, &err), err);
+        assert_ok(submission_unpack(buf_span(&packed), &arena, &back, &err), err);
+        assert_int_equal(back.case_count, CASES_MAX);
+        assert_int_equal(back.cases[999].arg_count, 60);
+        assert_true(span_is(back.cases[999].expected, "\x01"));
+    }
+    arena_reset(&arena);
+}
+
+/* Counts and sums, each at its bound and one beyond. */
+static void bounds_of_further_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *begin, *each, *end;
+        int most;
+        const char *says;
+    } rows[] = {
+        {",\"args\":[\"\"", ",\"\"", "]", 64, "args: must have at most 64 elements, got 65"},
+        {",\"labels\":{\"x\":\"\"", ",\"x%d\":\"\"", "}", 16, "labels: must be at most 16, got 17"},
+        {",\"files\":[{\"path\":\"x\",\"content\":\"\"}", ",{\"path\":\"x%d\",\"content\":\"\"}",
+         "]", 64, "files: must have at most 64 elements, got 65"},
+    };
+    struct submission sub;
+    struct err err;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (int beyond = 0; beyond < 2; beyond++) {
+            BUF_AUTO struct buf body = {.max = 100000};
+            buf_printf(&body, "{" OK "%s", rows[i].begin);
+            for (int n = 1; n < rows[i].most + beyond; n++) {
+                char text[100];
+                const char *percent = strstr(rows[i].each, "%d");
+                int head = percent ? (int)(percent - rows[i].each) : 0;
+                snprintf(text, sizeof text, "%.*s%d%s", head, rows[i].each, n,
+                         percent ? percent + 2 : "");
+                buf_puts(&body, percent ? text : rows[i].each);
+            }
+            buf_printf(&body, "%s}", rows[i].end);
+            if (!beyond) {
+                assert_ok(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err);
+                continue;
+            }
+            assert_err(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err,
+                       ERR_INVALID);
+            assert_string_equal(err.message, rows[i].says);
+        }
+    for (int beyond = 0; beyond < 2; beyond++) {
+        BUF_AUTO struct buf body = {.max = BODY_BYTES_MAX};
+        buf_puts(&body, "{" OK ",\"args\":[\"");
+        for (int n = 0; n < GIVEN_ARGS_BYTES - 2 + beyond; n++)
+            buf_puts(&body, "a");
+        buf_puts(&body, "\",\"\"],\"files\":[{\"path\":\"x\",\"content\":\"");
+        for (int n = 0; n < GIVEN_FILES_BYTES - 6; n++)
+            buf_puts(&body, "a");
+        buf_puts(&body, "\"},{\"path\":\"y\",\"content\":\"SECRET\"}]}");
+        if (!beyond) {
+            assert_ok(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err);
+            continue;
+        }
+        assert_err(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err, ERR_INVALID);
+        assert_string_equal(err.message, "args: must be at most 4096 bytes in all, each counted "
+                                         "with its NUL, got 4097");
+    }
+    BUF_AUTO struct buf body = {.max = BODY_BYTES_MAX};
+    buf_puts(&body, "{" OK ",\"files\":[{\"path\":\"x\",\"content\":\"");
+    for (int n = 0; n < GIVEN_FILES_BYTES; n++)
+        buf_puts(&body, "a");
+    buf_puts(&body, "\"},{\"path\":\"y\",\"content_base64\":\"AA==\"}]}");
+    assert_err(submission_parse(buf_span(&body), &arena, &sub, NULL, &err), err, ERR_INVALID);
+    assert_string_equal(err.message, "files: must be at most 262144 bytes in all, got 262145");
+}
+
+/* What a producer that bypasses the gateway could seal: every rule again. */
+static void sealed_further_rubbish(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span meta;
+        size_t files;
+        const char *says;
+        const char *cases;
+    } rows[] = {
+#define META(more) SPAN_LIT("{" more ",\"language\":\"c\",\"profile\":\"judge\"}")
+        {META("\"files\":[\"../a\"]"), 1, "files[0].path: must not have a part . or ..", NULL},
+        {META("\"files\":[\"a\",\"a\"]"), 2, "files[1].path: is that of files[0] again", NULL},
+        {META("\"files\":[\"main\"]"), 1,
+         "files: a path must not be, or lie in, main: c has that name itself", NULL},
+        {META("\"files\":[\"a\"]"), 2, "files: 1 paths and 2 contents", NULL},
+        {META("\"files\":[\"a\"]"), 0, "files: 1 paths and 0 contents", NULL},
+        {META("\"args\":[7]"), 0, "args[0]: must be a string, got an integer", NULL},
+        {META("\"labels\":{\" \":\"\"}"), 0,
+         "labels: a name must be 1 to 64 of A-Z a-z 0-9 . _ - /", NULL},
+        {META("\"limits\":{\"cpu_ms\":8001}"), 0,
+         "limits.cpu_ms: must be at most 8000, the limit of c with profile judge", NULL},
+        {META("\"cases\":[{\"stdin\":3}]"), 0, "cases[0].stdin: is not in the payload", "ab"},
+        {META("\"cases\":[{\"stdin\":-1}]"), 0, "cases[0].stdin: is not in the payload", "ab"},
+        {META("\"cases\":[{\"stdin\":\"ab\"}]"), 0, "cases[0].stdin: is not in the payload", "ab"},
+        {META("\"cases\":[{\"stdin\":1}]"), 0, "cases: leave 1 bytes of the payload over", "ab"},
+        {META("\"cases\":[{\"expected_output\":1}]"), 0,
+         "cases[0].expected_output: must be well-formed UTF-8", "\xff"},
+        {META("\"cases\":[]"), 0, "cases: must have at least one element", ""},
+        {META("\"args\":[]"), 0, "cases: leave 2 bytes of the payload over", "ab"},
+#undef META
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct payload payload = {.meta = rows[i].meta, .sections = 2 + rows[i].files};
+        payload.section[0].kind = SECTION_CODE;
+        payload.section[0].bytes = SPAN_LIT("x");
+        payload.section[1].kind = SECTION_STDIN;
+        for (size_t n = 0; n < rows[i].files; n++)
+            payload.section[2 + n].kind = SECTION_FILE;
+        if (rows[i].cases) {
+            payload.section[payload.sections].kind = SECTION_CASES;
+            payload.section[payload.sections++].bytes = span_text(rows[i].cases);
+        }
+        BUF_AUTO struct buf out = {.max = 1000};
+        struct submission back;
+        struct err err;
+        assert_ok(payload_pack(&payload, &out, &err), err);
+        assert_err(submission_unpack(buf_span(&out), &arena, &back, &err), err, ERR_INVALID);
+        assert_string_equal(err.message, rows[i].says);
+    }
+}
+
+static void label_filters(void **state)
+{
+    (void)state;
+    struct label label, other = {SPAN_LIT("a"), SPAN_LIT("b\nc")};
+    uint8_t one[LABEL_HASH_BYTES], two[LABEL_HASH_BYTES];
+    assert_int_equal(label_parse(SPAN_LIT("a/b:c:d"), &label), 0);
+    assert_true(span_is(label.name, "a/b") && span_is(label.value, "c:d"));
+    assert_int_equal(label_parse(SPAN_LIT("a:"), &label), 0);
+    assert_int_equal(label_parse(SPAN_LIT(""), &label), -1);
+    assert_int_equal(label_parse(SPAN_LIT("a"), &label), -1);
+    assert_int_equal(label_parse(SPAN_LIT(":a"), &label), -1);
+    assert_int_equal(label_parse(SPAN_LIT("a b:c"), &label), -1);
+    /* a name has no newline, so no two labels are one text */
+    label_hash(SPAN_LIT("k"), &other, one);
+    other.value = SPAN_LIT("b\nd");
+    label_hash(SPAN_LIT("k"), &other, two);
+    assert_memory_not_equal(one, two, sizeof one);
+    label_hash(SPAN_LIT("l"), &other, one);
+    assert_memory_not_equal(one, two, sizeof one);
+}
+
 static void payloads_return(void **state)
 {
     (void)state;
@@ -321,7 +703,7 @@ static void sealed_rubbish_is_refused(void **state)
         {SPAN_LIT("{\"language\":\"c\",\"profile\":\"judge\"}"), SPAN_LIT("\xff"), SECTION_STDIN,
          ERR_INVALID, "code: must be well-formed UTF-8"},
         {SPAN_LIT("{\"language\":\"c\",\"profile\":\"judge\"}"), SPAN_LIT("x"), SECTION_FILE,
-         ERR_INVALID, "payload: section 1 is neither code nor stdin"},
+         ERR_INVALID, "payload: section 1 is neither code, stdin nor file"},
         {SPAN_LIT("{\"language\":\"cobol\",\"profile\":\"judge\"}"), SPAN_LIT("x"), SECTION_STDIN,
          ERR_NOT_FOUND, NULL},
         {SPAN_LIT("{\"language\":\"c\"}"), SPAN_LIT("x"), SECTION_STDIN, ERR_INVALID,
@@ -413,6 +795,12 @@ int main(void)
         cmocka_unit_test(sizes),
         cmocka_unit_test(nesting_is_counted_first),
         cmocka_unit_test(canonical_is_golden),
+        cmocka_unit_test(further_fields),
+        cmocka_unit_test(bounds_of_further_fields),
+        cmocka_unit_test(cases_are_packed_and_canonical),
+        cmocka_unit_test(as_many_cases_as_there_may_be),
+        cmocka_unit_test(sealed_further_rubbish),
+        cmocka_unit_test(label_filters),
         cmocka_unit_test(payloads_return),
         cmocka_unit_test(webhooks_travel_along),
         cmocka_unit_test(sealed_rubbish_is_refused),

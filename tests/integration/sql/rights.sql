@@ -139,6 +139,12 @@ INSERT INTO rights (role, wants, statement) VALUES
 -- compact: erases, never writes a verdict
 ('compact', '42501', $$INSERT INTO submissions SELECT * FROM submissions$$),
 ('compact', '42501', $$DELETE FROM submissions$$),
+('compact', 'ok', $$UPDATE submissions SET labels = NULL$$),
+('persist', '42501', $$SELECT labels FROM submissions$$),
+('balance', '42501', $$SELECT labels FROM submissions$$),
+('admit', '42501', $$UPDATE submissions SET labels = NULL$$),
+('admit', '23514', $$INSERT INTO submissions (class, day, id, project_id, decision, partition, log_offset, key_number, lane, created_at, closed, labels)
+  SELECT class, day, gen_random_uuid(), project_id, 'admit', 0, 0, 0, 0, now(), false, '{}' FROM submissions$$),
 ('compact', 'ok', $$UPDATE evidence SET state = 'erased', verdict = NULL, sealed = NULL, body_hash = NULL$$),
 ('compact', '42501', $$UPDATE evidence SET verdict = 'AC'$$),
 ('compact', '42501', $$INSERT INTO evidence SELECT class, day, gen_random_uuid(), project_id, state, verdict, cause, language, profile, exit_code, signal, cpu_ns, wall_ns, memory_peak_bytes, stdout_bytes, stderr_bytes, created_at, started_at, completed_at, key_number, sealed FROM evidence$$),
