@@ -52,7 +52,8 @@ static int check_list(char *list, time_t made, struct err *err)
 
 static int load(const char *path, struct err *err)
 {
-    static const struct harvest what = {"files", true, FILES_BYTES, false};
+    static const struct harvest what = {
+        .name = "files", .directory = true, .max_bytes = FILES_BYTES};
     struct harvested took;
     struct stat st;
     time_t made = 0;
