@@ -11,6 +11,7 @@ struct result_check {
     bool open;        /* no verdict yet: nothing else counts */
     bool no_evidence; /* made before bodies held it; or of another form: nothing to decide again */
     bool cut;         /* a webhook's body with its outputs cut: the digest cannot be made again */
+    bool has_cases; /* the evidence is the decisive case's; the digest does not cover the others */
     struct result result; /* as the body says; texts point into this check */
     enum taxonomy taxonomy;
     struct decision recomputed; /* counts when result.has_evidence */
