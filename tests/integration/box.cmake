@@ -16,5 +16,5 @@ rustbox_box_test(box_cache)
 target_link_libraries(test_box_cache PRIVATE rb_launcher) # its age
 rustbox_box_test(box_prebuilt)
 target_compile_definitions(test_box_prebuilt PRIVATE RUSTBOX_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-set_tests_properties(test_box_prebuilt PROPERTIES TIMEOUT 400) # thirty real compiles of C++
+set_tests_properties(test_box_prebuilt PROPERTIES TIMEOUT 400) # twenty real compiles of C++
 rustbox_test(test_box_harvest LABEL integration test_box_harvest.c LINK rb_launcher)
