@@ -92,10 +92,12 @@ static int v1_usage(const struct cgroup *group, struct cgroup_usage *out, struct
 
 static int v1_empty(const struct cgroup *group, bool *out, struct err *err)
 {
-    char text[32];
-    if (cgroup_read(group->dirs[DIR_PIDS], "cgroup.procs", text, sizeof text, err) != 0)
+    /* A process counts until it is reaped. Reading cgroup.procs costs three times as much and
+     * leaves the kernel a list to throw away later. */
+    uint64_t count;
+    if (cgroup_read_u64(group->dirs[DIR_PIDS], "pids.current", &count, err) != 0)
         return -1;
-    *out = text[0] == '\0';
+    *out = count == 0;
     return 0;
 }
 

@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PAYLOAD_STACK (64 * 1024)
+
 _Noreturn void child_fail(int sync_fd, const char *where)
 {
     struct child_message message = {.kind = CHILD_FAILED, .error = errno};
@@ -66,6 +68,14 @@ static void place(const struct child_spec *spec, int mount_fd, const char *path)
         child_fail(spec->sync_fd, path);
 }
 
+/* Made by the init and not by the clone, which would make them in the launcher's time. */
+static int namespaces(const struct child_spec *spec)
+{
+    int flags = CLONE_NEWNS | CLONE_NEWUTS;
+    flags |= spec->layers & LAYER_IPC ? 0 : CLONE_NEWIPC;
+    return flags | (spec->net_ns >= 0 || (spec->layers & LAYER_NETWORK) ? 0 : CLONE_NEWNET);
+}
+
 static void build_root(const struct child_spec *spec)
 {
     int sync = spec->sync_fd;
@@ -73,7 +83,7 @@ static void build_root(const struct child_spec *spec)
     if (spec->layers & LAYER_VIEW)
         host_root = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     /* A copy of the template, a handful of mounts, instead of a copy of all that the host has. */
-    if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(CLONE_NEWNS) != 0)
+    if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(namespaces(spec)) != 0)
         child_fail(sync, "enter the root");
     place(spec, spec->tmp_mount, "tmp");
     place(spec, spec->shm_mount, "dev/shm");
@@ -98,6 +108,22 @@ static void retire(const struct child_spec *spec)
         {.effective = 1u << CAP_KILL, .permitted = 1u << CAP_KILL}, {0}};
     if (sync != 0 || close_range(1, ~0U, 0) != 0 || syscall(SYS_capset, &head, caps) != 0)
         child_fail(sync, "retire the init");
+}
+
+static int payload_main(void *spec)
+{
+    child_payload(spec);
+}
+
+/* In the init's memory until it executes: a copy of it costs a fifth of the whole set-up. The
+ * launcher's memory it must never share, because the kernel, when it kills a process for its
+ * group's memory, kills whoever shares that process's memory too. Several steps are waited for by
+ * the payload, which therefore gets memory of its own while they run. */
+static pid_t start_payload(const struct child_spec *spec)
+{
+    static char stack[PAYLOAD_STACK] __attribute__((aligned(64)));
+    int flags = spec->commands->steps[1] ? SIGCHLD : CLONE_VM | SIGCHLD;
+    return clone(payload_main, stack + sizeof stack, flags, (void *)(uintptr_t)spec);
 }
 
 static struct child_message wait_for(pid_t program)
@@ -134,15 +160,13 @@ _Noreturn void child_init(const struct child_spec *spec)
     spec->at[STEP_init] = child_now_ns();
     reset_signals();
     umask(022);
+    build_root(spec);
     if (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0)
         child_fail(spec->sync_fd, "name the sandbox");
-    build_root(spec);
     spec->at[STEP_root] = child_now_ns();
-    pid_t program = fork();
+    pid_t program = start_payload(spec);
     if (program < 0)
         child_fail(spec->sync_fd, "start the payload");
-    if (program == 0)
-        child_payload(spec);
     retire(spec);
     struct child_message message = wait_for(program);
     if (write(0, &message, sizeof message) != (ssize_t)sizeof message)

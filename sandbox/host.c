@@ -18,7 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_OWN 200 /* the launcher's, its clients', and a deep harvest */
+/* The launcher's with what remains of sandboxes, its clients', and a deep harvest. */
+#define DESCRIPTORS_OWN (200 + 24 * REMAINS_MAX)
 /* A running job takes about 25; a queued or reporting one, of which every client may have as many
  * as there are slots, takes 2. */
 #define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS)
@@ -143,33 +144,16 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     return cache_open(&host->loop, &host->config.cache, &host->cache, err);
 }
 
-static void close_stale(struct host *host)
-{
-    while (host->stale_count > 0)
-        close(host->stale[--host->stale_count]);
-}
-
 bool host_idle(void *context)
 {
     struct host *host = context;
     if (host->busy > 0)
         return false;
-    if (host->stale_count > 0) {
-        close(host->stale[--host->stale_count]);
-        return true;
-    }
-    return nets_fill(&host->nets) || (host->warm && warm_fill(host));
+    return remains_work(host) || nets_fill(&host->nets) || (host->warm && warm_fill(host));
 }
 
-void host_close_later(struct host *host, int fd)
+void host_has_work(struct host *host)
 {
-    if (fd >= 0 && host->stale_count == HOST_STALE)
-        close_stale(host);
-    if (fd >= 0)
-        host->stale[host->stale_count++] = fd;
-    if (host->stale_count == 0 && host->busy == 0)
-        return; /* a warm sandbox that could not be made: not again at once */
-    /* Also for a job that leaves nothing: put-off work may have waited for its end. */
     host->loop.idle = host_idle;
     host->loop.idle_context = host;
 }
@@ -177,11 +161,11 @@ void host_close_later(struct host *host, int fd)
 void host_close(struct host *host)
 {
     warm_close(host);
+    remains_close(host);
     cgroup_root_close(&host->cgroups);
     cache_close(host->cache);
     loop_close(&host->loop);
     filters_done(host->filters);
-    close_stale(host);
     nets_close(&host->nets);
     cleanup_fd(&host->prebuilt);
     cleanup_fd(&host->null_fd);

@@ -6,6 +6,7 @@
 #include "sandbox/filter.h"
 #include "sandbox/loop.h"
 #include "sandbox/nets.h"
+#include "sandbox/remains.h"
 #include "sandbox/toolchains.h"
 #include "schemas/evidence.h"
 #include <sys/types.h>
@@ -13,7 +14,6 @@
 #define HOST_UIDS 65536
 #define HOST_UID_FIRST 1900000000u /* instance N uses HOST_UIDS ids from here + N * HOST_UIDS */
 #define HOST_PATH 108
-#define HOST_STALE 16
 
 struct host_config {
     char socket_path[HOST_PATH], state_dir[HOST_PATH];
@@ -46,10 +46,9 @@ struct host {
     struct nets nets;             /* network namespaces made ahead */
     struct cache *cache;          /* NULL = no compile cache */
     struct warm_pool *warm;       /* NULL = no warm tier */
-    int stale[HOST_STALE];        /* descriptors that are closed when there is nothing else to do */
-    size_t stale_count;
-    uint32_t busy;   /* phases that have a job: put-off work waits for their end */
-    uint64_t serial; /* names control groups */
+    struct remains_list remains;  /* taken down when there is nothing else to do */
+    uint32_t busy;                /* phases that have a job: put-off work waits for their end */
+    uint64_t serial;              /* names control groups */
     uint32_t next_uid;
     uint8_t uids_in_use[HOST_UIDS / 8];
 };
@@ -60,9 +59,8 @@ int host_drop_bounding(void) MUST_CHECK;
 /* Takes everything in config into force; ERR_CONFIG names the remedy. */
 int host_open(const struct host_config *config, struct host *host, struct err *err) MUST_CHECK;
 void host_close(struct host *host);
-/* Closing a namespace takes the kernel a while: not before the report is on its way. */
 bool host_idle(void *context); /* one piece of put-off work; false = nothing is left */
-void host_close_later(struct host *host, int fd);
+void host_has_work(struct host *host);
 /* A user id nobody else has; 0 = none left. host_uid_put only when nothing can run under it. */
 uid_t host_uid_get(struct host *host);
 void host_uid_put(struct host *host, uid_t uid);

@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 
 #define SETUP_NS INT64_C(10000000000) /* for the payload to report itself ready */
-#define REMOVE_NS INT64_C(1000000)    /* between tries to remove a busy group */
-#define REMOVE_TRIES 2000
+#define EMPTY_NS INT64_C(1000000)     /* between looks whether the group is empty */
+#define EMPTY_TRIES 2000
 #define INODES_MIN 2048
 
 /* The ends handed to the child; the launcher closes them right after the clone. */
@@ -90,12 +90,9 @@ static int open_mounts(struct phase *phase, struct err *err)
 static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
-    uint64_t flags = CLONE_NEWUTS | CLONE_PIDFD;
-    flags |= off & LAYER_PID ? 0 : CLONE_NEWPID;
+    uint64_t flags = CLONE_PIDFD | (off & LAYER_PID ? 0 : CLONE_NEWPID);
     if (!(off & LAYER_NETWORK))
         phase->spec.net_ns = nets_take(&phase->host->nets);
-    flags |= (off & LAYER_NETWORK) || phase->spec.net_ns >= 0 ? 0 : CLONE_NEWNET;
-    flags |= off & LAYER_IPC ? 0 : CLONE_NEWIPC;
     struct clone_args args = {
         .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
     long pid = syscall(SYS_clone3, &args, sizeof args);
@@ -132,14 +129,15 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->group = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
     phase->init = 0;
     phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;
-    phase->mnt_ns = phase->box_mount = -1;
+    phase->mnt_ns = phase->root_fd = phase->box_mount = -1;
     phase->payload = 0;
     phase->given = false;
     phase->tmp_mount = -1;
     phase->go_ns = phase->ended_ns = phase->kill_by_ns = 0;
-    phase->remove_tries = 0;
+    phase->tries = 0;
     phase->active = phase->collected = phase->output_lost = false;
     phase->probe = start->probe;
+    phase->compile = start->compile;
     memset(phase->at, 0, sizeof phase->at);
     phase->began_ns = phase->at[STEP_began] = loop_now_ns();
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
@@ -183,6 +181,9 @@ static void set_outputs(struct phase *phase, const struct phase_start *start)
 
 static int build(struct phase *phase, struct far_ends *far, struct err *err)
 {
+    phase->remains = remains_new(phase->host);
+    if (!phase->remains)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a sandbox");
     phase->spec.uid = host_uid_get(phase->host);
     if (phase->spec.uid == 0)
         return err_set(err, ERR_SYSTEM, "all user ids are in use");
@@ -209,23 +210,24 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     return 0;
 }
 
-static void close_all(struct phase *phase)
+/* Hands everything to what takes it down later; `done` may free the phase then. */
+static void leave(struct phase *phase)
 {
-    struct loop *loop = &phase->host->loop;
     struct watch *watches[] = {
         &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,
         &phase->listener, &phase->outputs[0].watch, &phase->outputs[1].watch};
+    int *fds[] = {&phase->sync_fd,        &phase->timer_fd,        &phase->listener_fd,
+                  &phase->spec.shm_mount, &phase->outputs[0].pipe, &phase->outputs[1].pipe,
+                  &phase->box_mount,      &phase->root_fd,         &phase->mnt_ns,
+                  &phase->spec.net_ns};
     for (size_t i = 0; i < COUNT_OF(watches); i++)
-        loop_remove(loop, watches[i]);
-    int *fds[] = {&phase->init_fd,         &phase->sync_fd,        &phase->timer_fd,
-                  &phase->listener_fd,     &phase->spec.shm_mount, &phase->outputs[0].pipe,
-                  &phase->outputs[1].pipe, &phase->box_mount};
-    host_close_later(phase->host, take_fd(&phase->spec.net_ns));
-    host_close_later(phase->host, take_fd(&phase->mnt_ns));
-    for (size_t i = 0; i < COUNT_OF(fds); i++) {
-        cleanup_fd(fds[i]);
-        *fds[i] = -1;
-    }
+        loop_remove(&phase->host->loop, watches[i]);
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        remains_fd(phase->remains, fds[i]);
+    if (!phase->compile)
+        remains_fd(phase->remains, &phase->tmp_mount);
+    remains_leave(phase->remains, &phase->group, &phase->init_fd);
+    phase->remains = NULL;
 }
 
 int phase_prepare(struct phase *phase, const struct phase_start *start, struct err *err)
@@ -238,12 +240,10 @@ int phase_prepare(struct phase *phase, const struct phase_start *start, struct e
     cleanup_fd(&phase->spec.shm_mount);
     phase->spec.shm_mount = -1;
     if (result != 0) {
-        close_all(phase);
-        if (cgroup_remove(&phase->host->cgroups, &phase->group, NULL) != 1)
-            phase_note(phase->ev, "a control group could not be removed");
-        cgroup_close(&phase->group);
         if (phase->spec.uid)
             host_uid_put(phase->host, phase->spec.uid);
+        if (phase->remains)
+            leave(phase);
     }
     return result;
 }
@@ -325,34 +325,44 @@ static void collect(struct phase *phase)
     phase->at[STEP_collected] = loop_now_ns();
 }
 
-void phase_finish(struct phase *phase)
+/* Whether nobody is left in the group, or it was looked often enough; else it comes back: at the
+ * init's end, after which nobody can be left, or a millisecond later, as a dying process still
+ * counts. */
+static bool settled(struct phase *phase)
 {
     struct err err;
     bool empty = false;
-    if (!phase->collected)
-        collect(phase);
     if (phase->host->cgroups.backend->empty(&phase->group, &empty, &err) != 0)
         phase_note(phase->ev, "%s", err.message);
-    loop_remove(&phase->host->loop, &phase->oom); /* removing closes its descriptor */
-    int removed = empty ? cgroup_remove(&phase->host->cgroups, &phase->group, &err) : 0;
-    if (removed == 0 && phase->remove_tries++ < REMOVE_TRIES &&
-        loop_timer(phase->timer_fd, loop_now_ns() + REMOVE_NS, &err) == 0)
-        return; /* a dying process is still counted: again in a millisecond */
     phase->pe->group_empty = empty;
     phase->pe->survivors = empty ? 0 : 1;
-    if (removed < 0)
-        phase_note(phase->ev, "%s", err.message);
-    else if (removed == 0)
-        phase_note(phase->ev, "control group %s stays: it was still busy after %d tries",
-                   phase->group.name, REMOVE_TRIES);
-    cgroup_close(&phase->group);
-    phase->at[STEP_removed] = loop_now_ns();
     if (empty)
+        return true;
+    if (phase->init_fd >= 0) {
+        pidfd_send_signal(phase->init_fd, SIGKILL, NULL, 0);
+        return false;
+    }
+    if (phase->tries++ < EMPTY_TRIES &&
+        loop_timer(phase->timer_fd, loop_now_ns() + EMPTY_NS, &err) == 0)
+        return false;
+    phase_note(phase->ev, "control group %s was still busy after %d looks", phase->group.name,
+               EMPTY_TRIES);
+    return true;
+}
+
+void phase_finish(struct phase *phase)
+{
+    if (!phase->collected)
+        collect(phase);
+    if (!settled(phase))
+        return;
+    if (phase->pe->group_empty)
         host_uid_put(phase->host, phase->spec.uid); /* else nobody may ever get it again */
     phase->ev->teardown_ns += (uint64_t)(phase->ended_ns ? loop_now_ns() - phase->ended_ns : 0);
-    close_all(phase);
+    leave(phase);
     phase->at[STEP_done] = loop_now_ns();
     phase->active = false;
     phase->host->busy -= phase->given;
+    host_has_work(phase->host);
     phase->done(phase);
 }

@@ -33,14 +33,16 @@ struct phase {
     struct cgroup group;
     pid_t init, payload;
     int init_fd, sync_fd, timer_fd, listener_fd;
-    int mnt_ns;    /* the sandbox's; held past the report, because taking it down takes a while */
-    int box_mount; /* given; owned */
-    int tmp_mount; /* stays open after done, for the output; phase_release closes it */
+    int mnt_ns, root_fd; /* the sandbox's mounts and its "/" */
+    int box_mount;       /* given; owned */
+    int tmp_mount; /* of a compile: open after done, for the output; phase_release closes it */
     struct phase_output outputs[PIPE_COUNT];
     struct watch init_watch, sync, timer, oom, listener;
     int64_t at[STEP_COUNT]; /* 0 = not reached */
     int64_t began_ns, go_ns, ended_ns, kill_by_ns;
-    unsigned remove_tries;
+    struct remains *remains; /* what takes over at the end */
+    unsigned tries;          /* to see the group empty */
+    bool compile;
     const char *words; /* of the job, for the command */
     size_t words_len;
     bool given; /* a job has come */

@@ -91,12 +91,8 @@ void phase_on_timer(struct watch *watch, uint32_t events)
     if (!phase->collected)
         phase_messages(phase);
     int64_t now = loop_now_ns();
-    if (phase->collected) {
+    if (phase->collected || (phase->ended_ns && phase->ev->setup_ok)) {
         phase_finish(phase);
-    } else if (phase->ended_ns && !phase->kill_by_ns) {
-        phase->kill_by_ns = now + KILL_NS; /* the init is about to exit: only it is waited for */
-        if (loop_timer(phase->timer_fd, phase->kill_by_ns, &err) != 0)
-            kill_init(phase);
     } else if (phase->kill_by_ns) {
         kill_init(phase); /* it did not report or not exit in time */
     } else if (!phase->go_ns) {
@@ -222,7 +218,9 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)payload);
     phase->mnt_ns = open(path, O_RDONLY | O_CLOEXEC);
-    if (phase->mnt_ns < 0)
+    snprintf(path, sizeof path, "/proc/%d/root", (int)payload);
+    phase->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (phase->mnt_ns < 0 || phase->root_fd < 0)
         return phase_fail(phase, "the sandbox's mounts are not to be found");
     phase->spec.tmp_mount = phase->tmp_mount;
     readback(phase->host, &phase->spec, phase->init, payload, message->landlock == 1, ev,
@@ -249,16 +247,14 @@ void phase_go(struct phase *phase)
     struct evidence *ev = phase->ev;
     struct host *host = phase->host;
     struct err err;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/root/box", (int)phase->payload);
-    AUTO_FD int place = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD int place = openat(phase->root_fd, "box", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (place < 0)
         return phase_fail(phase, "the place of /box is not to be found");
     if ((phase->spec.layers & LAYER_READONLY) && mounts_writable(phase->box_mount, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     if (mounts_place(phase->box_mount, place, phase->mnt_ns, host->home_ns, &err) != 0)
         return phase_fail(phase, "%s", err.message);
-    readback_mounts(phase->payload, ev);
+    readback_box(phase->root_fd, phase->box_mount, ev);
     phase->at[STEP_placed] = loop_now_ns();
     uint32_t lacking = ev->controls_missing & readback_required();
     for (int i = 0; i < CONTROL_COUNT && !phase->host->config.permissive && !phase->probe; i++)
@@ -282,6 +278,7 @@ static void on_ended(struct phase *phase, const struct child_message *message)
 {
     struct phase_evidence *pe = phase->pe;
     int status = message->status;
+    phase->at[STEP_told] = loop_now_ns();
     phase->ended_ns = phase->at[STEP_ended] = message->ended_ns;
     pe->rss_max_bytes = message->rss_max_bytes;
     pe->zombies = message->zombies;
@@ -313,7 +310,8 @@ static void on_message(struct phase *phase, const struct child_message *message,
     phase_fail(phase, "a message of the sandbox is not understood");
 }
 
-/* 1 = handled a message, 0 = none. */
+/* 1 = handled a message, 0 = none. The last one, the report, is handled here but finishes nothing:
+ * the callers do. */
 static int next_message(struct phase *phase)
 {
     struct child_message message;
@@ -352,6 +350,9 @@ void phase_on_sync(struct watch *watch, uint32_t events)
     /* One at a time, and the end of the pair last: init and payload are gone then. */
     if (next_message(phase) == 0 && (events & EPOLLHUP))
         loop_remove(&phase->host->loop, watch);
+    /* The init killed and reaped everything before it reported: its own end need not be seen. */
+    else if (phase->ended_ns && phase->ev->setup_ok)
+        phase_finish(phase);
 }
 
 void phase_on_init(struct watch *watch, uint32_t events)
@@ -363,7 +364,6 @@ void phase_on_init(struct watch *watch, uint32_t events)
         return;
     loop_remove(&phase->host->loop, watch);
     close(take_fd(&phase->init_fd));
-    phase->at[STEP_reaped] = loop_now_ns();
     if (phase->ev->setup_ok && !phase->go_ns && !phase->pe->actions && !phase->probe) {
         phase_messages(phase); /* the reason may still be in the queue */
         if (phase->ev->setup_ok && !phase->go_ns)

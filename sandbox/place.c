@@ -90,9 +90,10 @@ static void on_job_done(struct job *job)
         built_add(&place->client->built, job, &err) != 0)
         job_refuse(job, err.message);
     log_outcome(place);
-    job_release_inputs(&place->job);
     place->state = PLACE_REPORTING;
     report(place);
+    if (place->state == PLACE_REPORTING)
+        job_release_inputs(&place->job); /* it waits for its client with two descriptors only */
     if (server->closing)
         server->host->loop.stop = server->running == 0;
     else

@@ -1,12 +1,14 @@
 /* The kernel's own account of a payload's isolation. Reads only; the payload waits meanwhile, so
  * its numbers cannot be reused. Nothing here trusts what child.c meant to do. */
 #include "sandbox/readback.h"
+#include "lib/base/cleanup.h"
 #include "lib/base/span.h"
 #include "lib/base/strict.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 
 const char *const host_ns_names[NS_COUNT] = {"pid", "mnt", "net", "ipc", "uts", "cgroup", "user"};
 
@@ -183,11 +185,17 @@ void readback_carry(const struct evidence *from, struct evidence *ev)
     memcpy(ev->filter_sha256, from->filter_sha256, sizeof ev->filter_sha256);
 }
 
-void readback_mounts(pid_t payload, struct evidence *ev)
+void readback_box(int root_fd, int box_mount, struct evidence *ev)
 {
-    char text[16384];
-    proc_text(payload, "mountinfo", text, sizeof text);
-    set(ev, CONTROL_readonly_root, mounts_hold(text));
+    const unsigned long wanted = ST_RDONLY | ST_NOSUID | ST_NODEV;
+    struct stat given, found;
+    struct statfs fs;
+    AUTO_FD int box = openat(root_fd, "box", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    bool holds = box >= 0 && fstat(box, &found) == 0 && fstat(box_mount, &given) == 0 &&
+                 found.st_dev == given.st_dev && found.st_ino == given.st_ino &&
+                 fstatfs(box, &fs) == 0 && ((unsigned long)fs.f_flags & wanted) == wanted;
+    if (!holds)
+        set(ev, CONTROL_readonly_root, false);
 }
 
 void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
@@ -215,5 +223,7 @@ void readback(const struct host *host, const struct child_spec *spec, pid_t init
         member && host->cgroups.backend->cpu_ns(group, &cpu, NULL) == 0);
     if (fstatfs(spec->tmp_mount, &tmp) == 0)
         phase->limits.tmp_bytes = (uint64_t)tmp.f_blocks * (uint64_t)tmp.f_bsize;
+    proc_text(payload, "mountinfo", text, sizeof text);
+    set(ev, CONTROL_readonly_root, mounts_hold(text));
     set(ev, CONTROL_landlock, landlock);
 }

@@ -137,8 +137,7 @@ struct phase *warm_take(struct host *host, enum language language, const struct 
     struct warm *found = NULL;
     row->wanted = true;
     row->limits = *limits;
-    host->loop.idle = host_idle;
-    host->loop.idle_context = host;
+    host_has_work(host);
     for (size_t i = 0; i < WARM_MAX; i++) {
         struct warm *warm = row->kept[i];
         if (!warm || !phase_ready(&warm->phase))

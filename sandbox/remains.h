@@ -1,0 +1,39 @@
+/* What is left of a sandbox whose report is complete: an init on its way out, an empty control
+ * group, namespaces and mounts. Nobody waits for their end, so it comes while no job runs, the
+ * oldest first; beyond REMAINS_MAX the oldest is taken down at once. Nothing in here is used again:
+ * the user id goes back when its group is seen empty, which is before. */
+#pragma once
+#include "sandbox/cgroup.h"
+#include "sandbox/loop.h"
+
+#define REMAINS_MAX 16
+#define REMAINS_FDS 16
+
+struct host;
+
+struct remains {
+    struct remains *next;
+    struct host *host;
+    struct watch init_watch; /* its descriptor is init_fd until the init is reaped */
+    struct cgroup group;
+    int init_fd;
+    unsigned tries;
+    int fds[REMAINS_FDS];
+    size_t fd_count;
+};
+
+struct remains_list {
+    struct remains *first, **end;
+    size_t count;
+};
+
+/* Memory for one, taken before there is anything to leave; NULL = none. */
+struct remains *remains_new(struct host *host);
+/* Takes a descriptor; -1 is nothing. */
+void remains_fd(struct remains *remains, int *fd);
+/* Takes the group and the init (-1 = reaped already) and lists it. */
+void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd);
+/* One piece of work; false = there is none, or it waits for an init's end. */
+bool remains_work(struct host *host);
+/* Everything; waits for inits, which were killed. */
+void remains_close(struct host *host);
