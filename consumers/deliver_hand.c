@@ -112,7 +112,10 @@ static bool window_open(struct deliver *d)
 
     while (d->first_fresh && d->first_fresh->begun_ms <= before_ms)
         no_longer_fresh(d, d->first_fresh);
-    return d->unacked + d->fresh < d->window.size;
+    if (d->unacked + d->fresh < d->window.size)
+        return true;
+    d->window.limited = true;
+    return false;
 }
 
 /* Its waiting list, or its slot. */
@@ -289,6 +292,14 @@ static int schedule(struct deliver *d, struct err *err)
 
 /* ---- arriving ---- */
 
+/* Is it its endpoint, or its project, that it waits for? Else all of us wait for slots or for the
+ * broker, and records are left in hand. */
+static bool at_its_cap(const struct deliver *d, const struct live *live)
+{
+    return d->endpoint_most && (live->in_flight >= cap_now(&live->cap) ||
+                                live->project->share.in_flight >= rules_project_most(d->most));
+}
+
 /* Its endpoint is known: to the queue, or away. */
 static int settle_in(struct deliver *d, struct job *job, struct endpoint *endpoint, struct err *err)
 {
@@ -302,7 +313,7 @@ static int settle_in(struct deliver *d, struct job *job, struct endpoint *endpoi
     job_list_add(&live->waiting, job);
     if (!breaker_passes(&live->breaker, deliver_mono_ms(d), &wait_ms))
         return park(d, job, ATTEMPT_breaker_open, wait_ms, err);
-    if (d->endpoint_most && live->waiting.count > cap_waiting(&live->cap))
+    if (at_its_cap(d, live) && live->waiting.count > cap_waiting(&live->cap))
         return park(d, job, ATTEMPT_busy, 0, err);
     be_patient(d, job);
     live_consider(d, live);
@@ -356,9 +367,14 @@ static int lose_patience(struct deliver *d, struct err *err)
 
     if (!d->endpoint_most)
         return 0;
-    while (d->patient_first && d->patient_first->taken_ms <= before_ms)
-        if (park(d, d->patient_first, ATTEMPT_busy, 0, err) < 0)
+    for (struct job *job; (job = d->patient_first) && job->taken_ms <= before_ms;) {
+        if (!at_its_cap(d, job->live)) { /* another second */
+            no_longer_patient(d, job);
+            job->taken_ms = deliver_mono_ms(d);
+            be_patient(d, job);
+        } else if (park(d, job, ATTEMPT_busy, 0, err) < 0)
             return -1;
+    }
     return 0;
 }
 

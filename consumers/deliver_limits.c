@@ -5,7 +5,7 @@
 #define LOWER_EVERY_MS 1000
 #define WAITING_MAX 512
 #define LATENCY_GUESS_MS 100
-#define ACK_SOON_MS 25
+#define ACK_SOON_MS 15
 #define ACK_LATE_MS 100
 
 /* ---- breaker ---- */
@@ -122,9 +122,17 @@ size_t cap_waiting(const struct rules_cap *cap)
 
 void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms)
 {
-    if (waited_ms <= ACK_SOON_MS && window->size < most)
+    int64_t waited_us = waited_ms * 1000;
+
+    if (window->usual_us == 0 || waited_us < window->usual_us)
+        window->usual_us = waited_us;
+    else
+        window->usual_us += (waited_us - window->usual_us) / 256;
+    if (waited_ms <= ACK_SOON_MS + window->usual_us / 500 && window->limited && window->size < most)
         window->size++;
-    if (waited_ms <= ACK_LATE_MS || mono_ms - window->lowered_ms < ACK_LATE_MS)
+    window->limited = false;
+    if (waited_ms <= ACK_LATE_MS + window->usual_us / 250 ||
+        mono_ms - window->lowered_ms < ACK_LATE_MS)
         return;
     window->lowered_ms = mono_ms;
     window->size = window->size * 3 / 4;

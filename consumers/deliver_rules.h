@@ -97,11 +97,13 @@ size_t cap_waiting(const struct rules_cap *cap);
  *
  * A kill repeats just these. It grows while the broker acknowledges soon and shrinks when records
  * wait for each other, so that they wait before the POST and not after it. */
-#define RULES_WINDOW_MIN 16
-#define RULES_FRESH_MS 250 /* a delivery under way for longer hangs, and holds no place in it */
+#define RULES_WINDOW_MIN 8
+#define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it */
 struct rules_window {
     size_t size;
+    bool limited; /* something waited for it: else its size says nothing and does not grow */
     int64_t lowered_ms;
+    int64_t usual_us; /* how long an acknowledgement takes: falls at once, rises slowly */
 };
 void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms);
 

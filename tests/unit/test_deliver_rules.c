@@ -378,6 +378,36 @@ static void slow_answers_do_not_raise_it_and_shorten_the_queue(void **state)
     assert_int_equal(cap_waiting(&cap), 512);
 }
 
+/* ---- window ---- */
+
+static void the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks(void **state)
+{
+    struct rules_window window = {.size = RULES_WINDOW_MIN};
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        window_acked(&window, 5, 64, i); /* never full: nothing learnt */
+    assert_int_equal(window.size, RULES_WINDOW_MIN);
+    for (int i = 0; i < 100; i++) {
+        window.limited = true;
+        window_acked(&window, 5, 64, i);
+    }
+    assert_int_equal(window.size, 64);
+    window_acked(&window, 500, 64, 1000);
+    assert_int_equal(window.size, 48);
+    window_acked(&window, 500, 64, 1050); /* the same delay */
+    assert_int_equal(window.size, 48);
+    for (int i = 0; i < 40; i++)
+        window_acked(&window, 500, 64, 2000 + 200 * i);
+    assert_int_equal(window.size, RULES_WINDOW_MIN);
+    struct rules_window slow = {.size = RULES_WINDOW_MIN}; /* a cluster far away */
+    for (int i = 0; i < 100; i++) {
+        slow.limited = true;
+        window_acked(&slow, 80, 64, i);
+    }
+    assert_int_equal(slow.size, 64);
+}
+
 /* ---- shares ---- */
 
 static void slots_are_shared_by_weight(void **state)
@@ -451,6 +481,7 @@ int main(void)
         cmocka_unit_test(asked_waits_hold_back_for_a_minute_at_most),
         cmocka_unit_test(the_cap_grows_with_answers_and_halves_on_trouble),
         cmocka_unit_test(slow_answers_do_not_raise_it_and_shorten_the_queue),
+        cmocka_unit_test(the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks),
         cmocka_unit_test(slots_are_shared_by_weight),
         cmocka_unit_test(a_project_whose_deliveries_hang_leaves_room),
         cmocka_unit_test(equals_take_turns),
