@@ -55,7 +55,11 @@ def files_of(contents):
 
 
 def submit(api, body, **more):
-    return api.ask("/api/submit?wait=true", body, **more)
+    """The answer, also of what takes longer than the wait on a busy machine."""
+    status, answer, headers = api.ask("/api/submit?wait=true", body, **more)
+    if status == 408:
+        status, answer = api.until(answer["id"], ["completed", "error"], 200)
+    return status, answer, headers
 
 
 def part_languages(stack, api):
@@ -223,8 +227,6 @@ def part_many_cases(stack, api):
     body = {"language": "c", "code": code, "cases": [square(n % 12) for n in range(1000)]}
     begin = time.monotonic()
     status, answer, _ = submit(api, body, Idempotency_Key="cases-1000")
-    if status == 408:
-        status, answer = api.until(answer["id"], ["completed", "error"], 120)
     took = time.monotonic() - begin
     check(f"1000 cases of a C program: {took:.1f} s", answer.get("verdict") == "AC" and answer["cases_summary"]["passed"] == 1000,
           answer.get("cases_summary", answer))
