@@ -231,15 +231,20 @@ static int offer_held(struct runtime *rt, bool full_ones, bool *some, struct err
     return 0;
 }
 
+/* Nobody waits for it: the loop has jobs to hand over meanwhile. */
 static void commit(struct runtime *rt)
 {
     struct err err = {0};
+    int answer = 1;
 
-    if (rt->commit_ms > runtime_mono_ms(rt) || !parts_commit_due(rt))
-        return;
-    rt->commit_ms = runtime_mono_ms(rt) + COMMIT_EVERY_MS;
-    metric_set(METRIC_in_hand_records, rt->stage->name, (int64_t)rt->tickets);
-    if (parts_commit(rt, &err) == 0)
+    if (rt->commit_open)
+        answer = parts_commit_answer(rt, &err);
+    if (answer > 0 && rt->commit_ms <= runtime_mono_ms(rt) && parts_commit_due(rt)) {
+        rt->commit_ms = runtime_mono_ms(rt) + COMMIT_EVERY_MS;
+        metric_set(METRIC_in_hand_records, rt->stage->name, (int64_t)rt->tickets);
+        answer = parts_commit_start(rt, &err);
+    }
+    if (answer >= 0)
         return;
     /* A late commit costs repeated work alone; the mark is committed with the next one. */
     rt->commit_ms = runtime_mono_ms(rt) + 1000;
@@ -270,6 +275,10 @@ int64_t async_due_ms(const struct runtime *rt)
     int64_t held = first_held_due_ms(rt);
 
     due = held < due ? held : due;
+    if (rt->commit_open) {
+        int64_t look = runtime_mono_ms(rt) + COMMIT_LOOK_MS;
+        return look < due ? look : due;
+    }
     return parts_commit_due(rt) && rt->commit_ms < due ? rt->commit_ms : due;
 }
 

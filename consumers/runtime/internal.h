@@ -9,10 +9,11 @@
 #define BATCH_BYTES (8 * 1024 * 1024) /* values of one batch; a larger one ends it */
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 5000
-#define COMMIT_EVERY_MS 50
-#define IDLE_MARK_MS 100   /* a two-phase stage stores its last marks after this much quiet */
-#define STOP_BOUND_MS 6000 /* below runit's 7 s */
-#define WATCHDOG_S 60      /* the loop must turn; waits of the libraries are bounded far below */
+#define COMMIT_EVERY_MS 200 /* what a killed process repeats at most */
+#define COMMIT_LOOK_MS 10   /* its answer wakes nobody */
+#define IDLE_MARK_MS 100    /* a two-phase stage stores its last marks after this much quiet */
+#define STOP_BOUND_MS 6000  /* below runit's 7 s */
+#define WATCHDOG_S 60       /* the loop must turn; waits of the libraries are bounded far below */
 #define INPUTS_MAX 8
 
 struct runtime;
@@ -70,7 +71,8 @@ struct part { /* a partition of an input */
     bool assigned;
     int64_t next; /* after the last record taken; -1 = none was taken since the assignment */
     int64_t done; /* after the last one whose outputs are acknowledged, contiguously; -1 = none */
-    int64_t batch_end; /* BATCH: what the batch in flight reaches */
+    int64_t batch_end;  /* BATCH: what the batch in flight reaches */
+    int64_t committing; /* what the open commit says; -1 = it says nothing */
     int64_t
         stored; /* what the group's offsets or the database hold by our own doing; -1 = unknown */
     struct ticket *head, *tail;
@@ -120,6 +122,7 @@ struct runtime {
     struct ticket *free_tickets;
     size_t tickets;
     int64_t commit_ms;
+    bool commit_open;
     bool stage_readable;
     struct metrics_server *metrics;
     int signal_fd;
@@ -133,6 +136,9 @@ int parts_on_assign(void *runtime, struct partition_at *parts, size_t count, str
 void parts_on_revoke(void *runtime, const struct partition_at *parts, size_t count, bool lost);
 /* Commits to the group what is done and not committed yet. */
 int parts_commit(struct runtime *rt, struct err *err) MUST_CHECK;
+/* The same without waiting for the answer: 1 = taken, 0 = still open, -1 = not taken. */
+int parts_commit_start(struct runtime *rt, struct err *err) MUST_CHECK;
+int parts_commit_answer(struct runtime *rt, struct err *err) MUST_CHECK;
 bool parts_commit_due(const struct runtime *rt);
 /* Every partition back to where the stage goes on. */
 int parts_seek_back(struct runtime *rt, struct err *err) MUST_CHECK;

@@ -87,6 +87,7 @@ int parts_on_assign(void *runtime, struct partition_at *parts, size_t count, str
         int64_t from = rt->stage->offsets == OFFSETS_DATABASE ? parts[i].offset : -1;
         part->assigned = true;
         part->next = part->done = part->stored = from;
+        part->committing = -1;
     }
     for (size_t i = 0; i < rt->input_count; i++)
         rt->inputs[i].paused = false;
@@ -122,16 +123,25 @@ bool parts_commit_due(const struct runtime *rt)
     return false;
 }
 
-int parts_commit(struct runtime *rt, struct err *err)
+static size_t commit_list(struct runtime *rt, struct partition_at *next)
 {
-    struct partition_at *next = calloc(part_total(rt), sizeof *next);
     size_t count = 0;
-    int result;
 
-    CHECK(next != NULL);
     EACH_PART(rt, part)
     if (part->assigned && part->done > part->stored)
         next[count++] = at(part, part->done);
+    return count;
+}
+
+int parts_commit(struct runtime *rt, struct err *err)
+{
+    struct partition_at *next = calloc(part_total(rt), sizeof *next);
+    size_t count;
+    int result;
+
+    CHECK(next != NULL);
+    rt->commit_open = false; /* this one says more */
+    count = commit_list(rt, next);
     result = count ? consumer_commit(rt->consumer, next, count, err) : 0;
     if (result == 0)
         EACH_PART(rt, part)
@@ -139,6 +149,32 @@ int parts_commit(struct runtime *rt, struct err *err)
         part->stored = part->done;
     free(next);
     return result;
+}
+
+int parts_commit_start(struct runtime *rt, struct err *err)
+{
+    struct partition_at *next = calloc(part_total(rt), sizeof *next);
+    int result;
+
+    CHECK(next != NULL && !rt->commit_open);
+    EACH_PART(rt, part)
+    part->committing = part->assigned && part->done > part->stored ? part->done : -1;
+    result = consumer_commit_start(rt->consumer, next, commit_list(rt, next), err);
+    rt->commit_open = result == 0;
+    free(next);
+    return result;
+}
+
+int parts_commit_answer(struct runtime *rt, struct err *err)
+{
+    int answer = consumer_commit_answer(rt->consumer, err);
+
+    rt->commit_open = answer == 0;
+    if (answer == 1)
+        EACH_PART(rt, part)
+    if (part->assigned && part->committing > part->stored)
+        part->stored = part->committing;
+    return answer;
 }
 
 int parts_seek_back(struct runtime *rt, struct err *err)

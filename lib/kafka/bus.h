@@ -126,6 +126,12 @@ int consumer_resume(struct consumer *consumer, const char *topic, int32_t partit
  * rebalancing and the offsets were not taken. */
 int consumer_commit(struct consumer *consumer, const struct partition_at *next, size_t count,
                     struct err *err) MUST_CHECK;
+/* The same without waiting; one at a time. The answer comes from consumer_commit_answer: 1 = taken,
+ * 0 = none yet, -1 = not taken, or no answer within 3 s. A commit that waits may follow at any
+ * time: the answer of the open one is then dropped. */
+int consumer_commit_start(struct consumer *consumer, const struct partition_at *next, size_t count,
+                          struct err *err) MUST_CHECK;
+int consumer_commit_answer(struct consumer *consumer, struct err *err) MUST_CHECK;
 /* A group seen from outside, for whoever asks again and again (1 ms once it is connected). */
 struct group;
 int group_open(const struct bus_config *config, const char *name, struct group **out,

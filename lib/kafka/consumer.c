@@ -155,6 +155,13 @@ int tail_open(const struct bus_config *config, const struct partition_at *parts,
     return 0;
 }
 
+static void drop_answers(struct consumer *consumer)
+{
+    if (consumer->answers)
+        rd_kafka_queue_destroy(consumer->answers);
+    consumer->answers = NULL;
+}
+
 void consumer_close(struct consumer *consumer)
 {
     if (!consumer)
@@ -164,6 +171,7 @@ void consumer_close(struct consumer *consumer)
         rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(consumer->queue);
     }
+    drop_answers(consumer);
     if (consumer->rk) {
         rd_kafka_consumer_close(consumer->rk);
         rd_kafka_destroy(consumer->rk);
@@ -375,29 +383,57 @@ int consumer_seek(struct consumer *consumer, const struct partition_at *to, size
     return 0;
 }
 
+int consumer_commit_start(struct consumer *consumer, const struct partition_at *next, size_t count,
+                          struct err *err)
+{
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t code;
+
+    drop_answers(consumer);
+    if (to_list(consumer, next, count, &list, err) < 0)
+        return -1;
+    consumer->answers = rd_kafka_queue_new(consumer->rk);
+    consumer->answer_until_ms = clock_mono_ms(&clock_system) + COMMIT_TIMEOUT_MS;
+    code = rd_kafka_commit_queue(consumer->rk, list, consumer->answers, NULL, NULL);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (!code)
+        return 0;
+    drop_answers(consumer);
+    return bus_fail(err, consumer->rk, &consumer->reason, code, "committing offsets");
+}
+
+static int take_answer(struct consumer *consumer, int timeout_ms, struct err *err)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(consumer->answers, timeout_ms);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+
+    if (!event && clock_mono_ms(&clock_system) < consumer->answer_until_ms)
+        return 0;
+    if (event) {
+        code = rd_kafka_event_error(event);
+        rd_kafka_event_destroy(event);
+    }
+    drop_answers(consumer);
+    if (code)
+        return bus_fail(err, consumer->rk, &consumer->reason, code, "committing offsets");
+    return 1;
+}
+
+int consumer_commit_answer(struct consumer *consumer, struct err *err)
+{
+    return consumer->answers ? take_answer(consumer, 0, err) : 1;
+}
+
 int consumer_commit(struct consumer *consumer, const struct partition_at *next, size_t count,
                     struct err *err)
 {
-    rd_kafka_queue_t *answers = rd_kafka_queue_new(consumer->rk);
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    rd_kafka_topic_partition_list_t *list;
-    rd_kafka_event_t *event = NULL;
+    int answer = 0;
 
-    if (to_list(consumer, next, count, &list, err) < 0) {
-        rd_kafka_queue_destroy(answers);
-        return -1;
-    }
     if (count == 0)
-        code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    else if ((code = rd_kafka_commit_queue(consumer->rk, list, answers, NULL, NULL)) == 0)
-        event = rd_kafka_queue_poll(answers, COMMIT_TIMEOUT_MS);
-    if (count > 0 && !code)
-        code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_queue_destroy(answers);
-    if (code)
-        return bus_fail(err, consumer->rk, &consumer->reason, code, "committing offsets");
-    return 0;
+        return 0;
+    if (consumer_commit_start(consumer, next, count, err) < 0)
+        return -1;
+    while (answer == 0)
+        answer = take_answer(consumer, COMMIT_TIMEOUT_MS, err);
+    return answer < 0 ? -1 : 0;
 }

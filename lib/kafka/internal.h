@@ -40,6 +40,8 @@ struct consumer {
     struct consumer_hooks hooks;
     rd_kafka_topic_partition_list_t *pending; /* assigned by the group, not yet begun */
     rd_kafka_topic_partition_list_t *current; /* begun */
+    rd_kafka_queue_t *answers;                /* of the commit that is open; NULL = none is */
+    int64_t answer_until_ms;
     bool closing;
     struct err failed; /* of a callback; returned by the poll that ran it */
     struct bus_reason reason;

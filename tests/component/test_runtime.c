@@ -246,6 +246,12 @@ static void turns(struct runtime *rt, int count)
         runtime_turn(rt, 5);
 }
 
+/* Longer than the pause between two commits. */
+static void settle(struct runtime *rt)
+{
+    turns(rt, 60);
+}
+
 static void append(size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -484,11 +490,11 @@ static void tickets_commit_the_contiguous_low_water_mark(void **state)
     assert_int_equal(desk.count, 3);
     finish(2);
     finish(1);
-    turns(rt, 20);
+    settle(rt);
     assert_int_equal(bus_memory_count(TOPIC_verdicts), 2);
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 0); /* 0 is open */
     finish(0);
-    turns(rt, 20);
+    settle(rt);
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
     end(rt);
 }
@@ -502,10 +508,10 @@ static void a_mark_waits_for_the_outputs_acknowledgement(void **state)
     turns(rt, 3);
     bus_memory_hold_acks(true);
     finish(0);
-    turns(rt, 30);
+    settle(rt);
     assert_true(bus_memory_committed(TOPIC_submissions, 3) <= 0);
     bus_memory_hold_acks(false);
-    turns(rt, 30);
+    settle(rt);
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
     end(rt);
 }
@@ -521,7 +527,7 @@ static void without_room_the_topic_is_paused_and_nothing_is_lost(void **state)
     assert_int_equal(bus_memory_paused(TOPIC_submissions), 24);
     for (int64_t offset = 0; offset < 10; offset++) {
         finish(offset);
-        turns(rt, 20);
+        settle(rt);
     }
     assert_int_equal(bus_memory_paused(TOPIC_submissions), 0);
     assert_int_equal(desk.started, 10);
@@ -546,9 +552,33 @@ static void revoked_tickets_are_abandoned_and_read_again(void **state)
     assert_int_equal(desk.started, 5);
     finish(1);
     finish(2);
-    turns(rt, 20);
+    settle(rt);
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
     assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
+    end(rt);
+}
+
+static void nobody_waits_for_a_commit(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(3);
+    turns(rt, 3);
+    bus_memory_hold_commits(true);
+    finish(0);
+    settle(rt); /* a commit is open, and stays so */
+    finish(1);
+    finish(2);
+    append(1);
+    settle(rt);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
+    assert_int_equal(desk.started, 4);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), -1);
+    bus_memory_hold_commits(false);
+    settle(rt);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
+    finish(3);
     end(rt);
 }
 
@@ -673,6 +703,7 @@ int main(void)
         TEST(a_mark_waits_for_the_outputs_acknowledgement),
         TEST(without_room_the_topic_is_paused_and_nothing_is_lost),
         TEST(revoked_tickets_are_abandoned_and_read_again),
+        TEST(nobody_waits_for_a_commit),
         TEST(an_error_of_start_repeats_what_is_open),
         TEST(a_failed_commit_is_made_up_for),
         TEST(a_stop_waits_for_open_tickets_and_commits),

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct broker broker;
 static struct err err;
@@ -276,6 +277,7 @@ static void a_group_goes_on_at_its_commit_and_rejoins_at_once(void **state)
     struct partition_at mark = {"t", 0, 3};
     int64_t committed[1], ends[1], begins[1], started_ms;
     struct producer *producer;
+    struct record record;
 
     (void)state;
     make_topic(&with, 1);
@@ -285,7 +287,14 @@ static void a_group_goes_on_at_its_commit_and_rejoins_at_once(void **state)
         expect_number(consumer, n);
     assert_ok(bus_committed(&with, with.prefix, "t", 1, committed, 10000, &err), err);
     assert_int_equal(committed[0], -1);
+    mark.offset = 2;
     assert_ok(consumer_commit(consumer, &mark, 1, &err), err);
+    mark.offset = 3; /* nobody waits; but polling goes on */
+    assert_ok(consumer_commit_start(consumer, &mark, 1, &err), err);
+    for (started_ms = now_ms(); consumer_commit_answer(consumer, &err) == 0;) {
+        assert_true(now_ms() - started_ms < 5000);
+        assert_int_equal(consumer_poll(consumer, 5, &record, &err), 0);
+    }
     consumer_close(consumer);
     assert_ok(bus_committed(&with, with.prefix, "t", 1, committed, 10000, &err), err);
     assert_int_equal(committed[0], 3);
@@ -598,6 +607,12 @@ static void a_broker_that_is_away_costs_bounded_time(void **state)
     started_ms = now_ms();
     assert_int_equal(consumer_poll(consumer, 10, &record, &err), 0);
     assert_err(consumer_commit(consumer, &mark, 1, &err), err, ERR_BROKER);
+    assert_ok(consumer_commit_start(consumer, &mark, 1, &err), err);
+    for (int answer = 0; answer == 0; usleep(10000)) {
+        answer = consumer_commit_answer(consumer, &err);
+        assert_true(answer <= 0 && now_ms() - started_ms < 10000);
+    }
+    assert_int_equal(err.code, ERR_BROKER);
     assert_err(producer_end_offsets(producer, "t", 1, ends, 500, &err), err, ERR_BROKER);
     send_number(producer, 0, 0);
     while (acks.bad == 0 && now_ms() - started_ms < 10000)

@@ -41,6 +41,9 @@ struct producer {
 
 static struct log logs[TOPIC_COUNT][PARTITIONS];
 static uint64_t written;
+static struct partition_at open_commit[64]; /* consumer_commit_start */
+static size_t open_count;
+static bool commits_held;
 static struct failure deliveries, polls, commits, topics_fail;
 static bool held;
 #define TAILS 4
@@ -103,6 +106,7 @@ void bus_memory_reset(void)
             logs[t][p] = (struct log){.committed = -1};
         }
     written = 0;
+    commits_held = false;
     deliveries = polls = commits = topics_fail = (struct failure){0};
     held = false;
     open_records = 0;
@@ -180,6 +184,11 @@ void bus_memory_fail_polls(size_t count, enum err_code code)
     polls = (struct failure){count, code};
     if (current)
         wake(current->fd);
+}
+
+void bus_memory_hold_commits(bool hold)
+{
+    commits_held = hold;
 }
 
 void bus_memory_fail_commits(size_t count, enum err_code code)
@@ -559,6 +568,25 @@ int consumer_commit(struct consumer *consumer, const struct partition_at *next, 
         logs[which][next[i].partition].committed = next[i].offset;
     }
     return 0;
+}
+
+/* Taken when the answer is asked for. */
+int consumer_commit_start(struct consumer *consumer, const struct partition_at *next, size_t count,
+                          struct err *err)
+{
+    (void)consumer, (void)err;
+    CHECK(count <= COUNT_OF(open_commit));
+    for (size_t i = 0; i < count; i++)
+        open_commit[i] = next[i];
+    open_count = count;
+    return 0;
+}
+
+int consumer_commit_answer(struct consumer *consumer, struct err *err)
+{
+    if (commits_held)
+        return 0;
+    return consumer_commit(consumer, open_commit, open_count, err) < 0 ? -1 : 1;
 }
 
 int bus_committed(const struct bus_config *config, const char *group, const char *topic,

@@ -22,7 +22,8 @@ void bus_memory_fail_deliveries(size_t count, enum err_code code);
 void bus_memory_fail_polls(size_t count, enum err_code code);
 void bus_memory_fail_commits(size_t count, enum err_code code);
 void bus_memory_fail_topics(size_t count, enum err_code code);
-void bus_memory_hold_acks(bool hold); /* while held no delivery report comes */
+void bus_memory_hold_acks(bool hold);    /* while held no delivery report comes */
+void bus_memory_hold_commits(bool hold); /* while held consumer_commit_answer says: none yet */
 
 /* The next poll takes all partitions away, and the one after gives them again. */
 void bus_memory_rebalance(bool lost);
