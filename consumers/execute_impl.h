@@ -29,6 +29,8 @@ struct job {
     bool erased;         /* found erased while cases of it were running: ends with the last */
     size_t in_flight;
     int64_t began_ns; /* with cases: Unix time */
+    bool told;        /* its start is in `progress` */
+    int64_t tell_ms;  /* when it will be, if it runs by then */
 };
 
 #define FLIGHT_ALONE SIZE_MAX
@@ -50,7 +52,7 @@ struct execute {
     struct arena arena;
     struct box *box;
     struct box_info info;
-    int64_t reconnect_ms, backoff_ms;
+    int64_t reconnect_ms, backoff_ms, told_ms; /* told: the last start; 0 = none yet */
     size_t slots, most_waiting;
     struct job **jobs;                   /* waiting and running, in order of arrival */
     const struct rules_job **candidates; /* room for as many */
@@ -70,6 +72,10 @@ struct job *jobs_add(struct execute *ex, struct ticket *ticket, const struct rec
                      const struct envelope *env);
 void jobs_free(struct job *job);
 bool jobs_will_end(const struct job *job); /* with what is in flight, and nothing more is started */
+
+/* ---- execute_start.c: starts that are due to be told, and when the next one is ---- */
+void start_tell(struct execute *ex);
+int64_t start_tell_due_ms(const struct execute *ex);
 
 /* ---- execute_jobs.c, for execute_start.c ---- */
 /* The launcher has it: takes a slot. */

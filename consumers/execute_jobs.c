@@ -419,15 +419,18 @@ int jobs_turn(struct execute *ex, struct err *err)
     send_releases(ex);
     if (take_reports(ex, err) < 0 || check_hung(ex, err) < 0)
         return -1;
+    start_tell(ex);
     return schedule(ex, err);
 }
 
 int64_t jobs_due_ms(const struct execute *ex)
 {
     int64_t soon = jobs_now_ms(ex) + RELEASE_AGAIN_MS, first = first_deadline(ex);
+    int64_t tell = start_tell_due_ms(ex);
 
     if (!ex->box)
         return ex->reconnect_ms;
+    first = tell < first ? tell : first;
     return ex->release_count > 0 && soon < first ? soon : first;
 }
 

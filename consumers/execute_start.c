@@ -8,6 +8,11 @@
 
 #define HUNG_MS 15000 /* after the run's own wall limits: set-up, harvest and a loaded host */
 #define CASES_JOBS_MIN 4
+/* A start is told when the job still runs after this long: of a shorter one its verdict tells more,
+ * and a record and its readers cost as much as a fifth of the job's way. One start in a while is
+ * told at once: by it gateways know that this process works. */
+#define TELL_AFTER_MS 30
+#define TELL_ALIVE_MS 5000
 
 size_t start_cases_max(const struct execute *ex)
 {
@@ -98,6 +103,43 @@ static void keep_labels(struct job *job, const struct submission *sub)
     job->label_count = sub->label_count;
 }
 
+/* ---- telling ---- */
+static void tell(struct execute *ex, struct job *job)
+{
+    job->told = true;
+    ex->told_ms = jobs_now_ms(ex);
+    progress_started(&job->env, ex->env->best_effort);
+}
+
+static void began(struct execute *ex, struct job *job)
+{
+    int64_t now_ms = jobs_now_ms(ex);
+
+    job->told = false;
+    job->tell_ms = now_ms + TELL_AFTER_MS;
+    if (!ex->told_ms || now_ms - ex->told_ms >= TELL_ALIVE_MS)
+        tell(ex, job);
+}
+
+void start_tell(struct execute *ex)
+{
+    int64_t now_ms = jobs_now_ms(ex);
+
+    for (size_t i = 0; i < ex->count; i++)
+        if (ex->jobs[i]->running && !ex->jobs[i]->told && ex->jobs[i]->tell_ms <= now_ms)
+            tell(ex, ex->jobs[i]);
+}
+
+int64_t start_tell_due_ms(const struct execute *ex)
+{
+    int64_t due = INT64_MAX;
+
+    for (size_t i = 0; i < ex->count; i++)
+        if (ex->jobs[i]->running && !ex->jobs[i]->told && ex->jobs[i]->tell_ms < due)
+            due = ex->jobs[i]->tell_ms;
+    return due;
+}
+
 static enum started hand_job_over(struct execute *ex, struct job *job, const struct submission *sub,
                                   struct err *err)
 {
@@ -110,7 +152,7 @@ static enum started hand_job_over(struct execute *ex, struct job *job, const str
         return started;
     job->running = true;
     ex->waiting[job->rules.lane]--;
-    progress_started(&job->env, ex->env->best_effort);
+    began(ex, job);
     if (cases) {
         job->cases = cases_new(sub, &ex->plain, &ex->arena);
         job->began_ns = ex->env->clock->wall_ns(ex->env->clock);

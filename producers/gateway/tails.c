@@ -1,4 +1,6 @@
-/* The tails: one reader without a group over submissions, verdicts, progress and control.
+/* The tails: readers without a group, one over submissions and verdicts, one over progress and
+ * control. Every fetch names and answers all partitions of its reader: where somebody waits they
+ * should be few.
  *
  * It decides nothing but what is remembered: submissions and verdicts from the begins that the
  * database's offsets allow (delivery.md rules 24, 25), control into the keyring (rule 26), progress
@@ -26,11 +28,15 @@ struct worker {
     int64_t seen_ms;
 };
 
-struct tails {
-    struct gateway *gw;
+struct reader {
     struct consumer *consumer;
     struct watch watch;
     bool more;
+};
+
+struct tails {
+    struct gateway *gw;
+    struct reader log, side;              /* submissions and verdicts; progress and control */
     int64_t pos[TOPIC_COUNT][PARTITIONS]; /* next offset to be read */
     int64_t target[2][PARTITIONS];        /* submissions, verdicts: must be passed before answers */
     bool caught_up;
@@ -260,16 +266,13 @@ bool tails_passed_at(const struct tails *tails, int32_t partition, int64_t offse
     return tails->pos[TOPIC_submissions][partition] > offset;
 }
 
-static int64_t on_turn(void *owner)
+static void read_some(struct tails *tails, struct reader *reader)
 {
-    struct tails *tails = owner;
-    if (!tails->more)
-        return -1;
-    tails->more = false;
+    reader->more = false;
     for (int i = 0; i < BATCH_RECORDS; i++) {
         struct record rec;
         struct err err;
-        int got = consumer_poll(tails->consumer, 0, &rec, &err);
+        int got = consumer_poll(reader->consumer, 0, &rec, &err);
         if (got < 0) {
             if (err_class(err.code) == ERR_FATAL)
                 gateway_fatal(tails->gw, &err);
@@ -281,22 +284,32 @@ static int64_t on_turn(void *owner)
             break;
         on_record(tails, &rec);
         record_done(&rec);
-        tails->more = i + 1 == BATCH_RECORDS;
+        reader->more = i + 1 == BATCH_RECORDS;
     }
-    if (!tails->caught_up && tails_passed(tails, TOPIC_submissions, tails->target[0]) &&
-        tails_passed(tails, TOPIC_verdicts, tails->target[1])) {
-        tails->caught_up = true;
-        log_event(LOG_INFO, "tails_caught_up");
+}
+
+static int64_t on_turn(void *owner)
+{
+    struct tails *tails = owner;
+    if (tails->side.more)
+        read_some(tails, &tails->side);
+    if (tails->log.more) {
+        read_some(tails, &tails->log);
+        if (!tails->caught_up && tails_passed(tails, TOPIC_submissions, tails->target[0]) &&
+            tails_passed(tails, TOPIC_verdicts, tails->target[1])) {
+            tails->caught_up = true;
+            log_event(LOG_INFO, "tails_caught_up");
+        }
+        submits_tail_moved(tails->gw->submits);
+        lookups_tail_moved(tails->gw->lookups);
     }
-    submits_tail_moved(tails->gw->submits);
-    lookups_tail_moved(tails->gw->lookups);
-    return tails->more ? 0 : -1;
+    return tails->log.more || tails->side.more ? 0 : -1;
 }
 
 static void on_ready(struct watch *watch, unsigned events)
 {
     (void)events;
-    OWNER_OF(watch, struct tails, watch)->more = true;
+    OWNER_OF(watch, struct reader, watch)->more = true;
 }
 
 static int take_targets(struct tails *tails, struct err *err)
@@ -336,12 +349,29 @@ static int check_begins(struct tails *tails, const struct store_offsets *offsets
     return 0;
 }
 
-static int open_consumer(struct tails *tails, const struct store_offsets *offsets, struct err *err)
+static int open_reader(struct tails *tails, struct reader *reader, const struct partition_at *parts,
+                       size_t count, struct err *err)
+{
+    reader->watch = (struct watch){.ready = on_ready, .fd = -1};
+    reader->more = true;
+    if (tail_open(&tails->gw->bus, parts, count, &reader->consumer, err) != 0)
+        return -1;
+    return loop_add(tails->gw->loop, &reader->watch, consumer_fd(reader->consumer), EPOLLIN, err);
+}
+
+static void close_reader(struct tails *tails, struct reader *reader)
+{
+    loop_remove(tails->gw->loop, &reader->watch);
+    if (reader->consumer)
+        consumer_close(reader->consumer);
+}
+
+static int open_readers(struct tails *tails, const struct store_offsets *offsets, struct err *err)
 {
     static const enum topic topics[] = {TOPIC_submissions, TOPIC_verdicts, TOPIC_progress,
                                         TOPIC_control};
     struct partition_at parts[4 * PARTITIONS];
-    size_t count = 0;
+    size_t count = 0, side = 0;
     for (size_t i = 0; i < 4; i++) {
         const struct topic_spec *spec = topic_spec(topics[i]);
         int64_t ends[PARTITIONS];
@@ -353,8 +383,11 @@ static int open_consumer(struct tails *tails, const struct store_offsets *offset
             parts[count++] = (struct partition_at){spec->name, p, from[p]};
             tails->pos[topics[i]][p] = from[p];
         }
+        side = i == 1 ? count : side;
     }
-    return tail_open(&tails->gw->bus, parts, count, &tails->consumer, err);
+    if (open_reader(tails, &tails->log, parts, side, err) != 0)
+        return -1;
+    return open_reader(tails, &tails->side, parts + side, count - side, err);
 }
 
 int tails_open(struct gateway *gw, const struct store_offsets *offsets, struct tails **out,
@@ -364,7 +397,7 @@ int tails_open(struct gateway *gw, const struct store_offsets *offsets, struct t
     if (!tails)
         return err_set(err, ERR_NO_MEMORY, "tails");
     tails->gw = gw;
-    tails->watch = (struct watch){.ready = on_ready, .fd = -1};
+    tails->log.watch.fd = tails->side.watch.fd = -1;
     /* What lies below persist's offset was appended before now, by the broker's clock. */
     int64_t begin_ms = gateway_wall_ns(gw) / 1000000 + CLOCK_APART_MS;
     tails->provisional_ms = begin_ms;
@@ -373,12 +406,10 @@ int tails_open(struct gateway *gw, const struct store_offsets *offsets, struct t
         verdictlog_restart(&gw->verdicts, p, offsets->persist[p], begin_ms, NULL, NULL);
     }
     if (take_targets(tails, err) != 0 || check_begins(tails, offsets, err) != 0 ||
-        open_consumer(tails, offsets, err) != 0 ||
-        loop_add(gw->loop, &tails->watch, consumer_fd(tails->consumer), EPOLLIN, err) != 0) {
+        open_readers(tails, offsets, err) != 0) {
         tails_close(tails);
         return -1;
     }
-    tails->more = true;
     loop_each_turn(gw->loop, on_turn, tails);
     *out = tails;
     return 0;
@@ -388,9 +419,8 @@ void tails_close(struct tails *tails)
 {
     if (!tails)
         return;
-    loop_remove(tails->gw->loop, &tails->watch);
-    if (tails->consumer)
-        consumer_close(tails->consumer);
+    close_reader(tails, &tails->log);
+    close_reader(tails, &tails->side);
     while (tails->oldest) {
         struct running *run = tails->oldest;
         tails->oldest = run->next;
@@ -442,8 +472,8 @@ static int restart_behind(struct tails *tails, const struct store_offsets *offse
     log_event(LOG_WARN, "tails_restarted", kv("partitions", count));
     if (take_targets(tails, err) != 0)
         return -1;
-    tails->more = true;
-    return consumer_seek(tails->consumer, to, count, err);
+    tails->log.more = true;
+    return consumer_seek(tails->log.consumer, to, count, err);
 }
 
 int tails_offsets(struct tails *tails, const struct store_offsets *offsets, struct err *err)
