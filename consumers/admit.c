@@ -35,6 +35,7 @@ struct admit {
     struct secret webhooks;
     struct webhook_url_policy urls;
     struct days days;
+    struct admit_known known;
     struct arena arena; /* of one record's metadata */
     struct buf plain, sealed;
 };
@@ -59,6 +60,7 @@ static int admit_reopen(void *self, struct err *err)
     db_close(a->db);
     a->db = NULL;
     days_forget(&a->days);
+    admit_known_forget(&a->known);
     return stage_db_open(a->env->config, SETTING_db_url_admit, "admit", &a->db, err);
 }
 
@@ -221,7 +223,8 @@ static int transact(struct admit *a, struct admit_item *items, const struct batc
     for (int attempt = 1;; attempt++) {
         if (mark_expired(a, items, batch->count, err))
             return -1;
-        if (admit_store(a->db, items, batch->count, batch->store, batch->store_count, err) == 0)
+        if (admit_store(a->db, &a->known, attempt == 1, clock_mono_ms(a->env->clock), items,
+                        batch->count, batch->store, batch->store_count, err) == 0)
             return 0;
         if ((err->code != ERR_EXPIRED && err->code != ERR_BUSY) || attempt == ATTEMPTS)
             return err->code == ERR_EXPIRED

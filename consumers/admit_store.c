@@ -1,5 +1,8 @@
 /* Transaction 1 of admit (admit_store.h).
  *
+ * The usual batch (no keyed record, projects read within the last second, everything admitted) goes
+ * out in one round trip, decided by what is known. Any other has two.
+ *
  * First round trip: BEGIN, the batch's projects, counters, rows that are there, and each key's
  * owners, these locked FOR SHARE until the commit (rule 8). Second: inserts, counters, events of
  * aliases, offsets, COMMIT. Nothing is decided under a lock on the counters; instead the second
@@ -84,6 +87,7 @@ struct work {
     struct key_record *owners; /* of one key */
     size_t *owners_at;         /* per item: its result, 0 = none */
     bool finished;             /* results are to be given back */
+    bool looked;               /* the first round trip was made: BEGIN is sent */
 };
 
 static void give_back(struct work *work)
@@ -311,7 +315,7 @@ static int look(struct work *work, struct err *err)
         rc = send_owners(work, err);
     if (db_pipeline_finish(work->db, work->results, work->result_count, NULL, err))
         return -1;
-    work->finished = true;
+    work->finished = work->looked = true;
     read_projects(work, &work->results[0]);
     read_usage(work, &work->results[1]);
     for (size_t i = rows_from; !rc && i < owners_from; i++)
@@ -390,6 +394,50 @@ static void decide(struct work *work)
         item->row.partition = item->rec->partition;
         item->row.offset = item->rec->offset;
         item->fresh = true;
+    }
+}
+
+/* ---- guessing ---- */
+
+/* True: every record is decided, as admitted, by what is known; nothing was asked. */
+static bool guessed(struct work *work, struct admit_known *known, int64_t now_ms)
+{
+    list_projects(work);
+    for (size_t i = 0; i < work->count; i++) {
+        const struct envelope *env = &work->items[i].env;
+        if (!admit_has_row(&work->items[i]))
+            continue;
+        const struct admit_known_project *found =
+            admit_known_find(known, &env->project, uuid_day(&env->id), now_ms);
+        struct project *project = project_of(work, &env->project);
+        if (!found || !project || env->keyed)
+            return false;
+        project->plan = found->plan;
+        admit_known_give(found, &work->budgets);
+    }
+    decide(work);
+    for (size_t i = 0; i < work->count; i++)
+        if (work->items[i].has_row && work->items[i].row.decision != DECISION_admit)
+            return false;
+    return true;
+}
+
+static void undecide(struct work *work)
+{
+    for (size_t i = 0; i < work->count; i++)
+        work->items[i].fresh = work->items[i].has_row = false;
+    work->budgets.count = 0;
+}
+
+static void keep_known(struct work *work, struct admit_known *known, int64_t now_ms)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        const struct envelope *env = &work->items[i].env;
+        const struct project *project =
+            admit_has_row(&work->items[i]) ? project_of(work, &env->project) : NULL;
+        if (project)
+            admit_known_keep(known, &env->project, uuid_day(&env->id), project->plan,
+                             &work->budgets, work->looked, now_ms);
     }
 }
 
@@ -496,7 +544,9 @@ static int store(struct work *work, const struct mark *marks, size_t mark_count,
     size_t failed = 0, counters_from, counters_to;
     give_back(work);
     db_pipeline_begin(work->db);
-    int rc = send_inserts(work, err);
+    int rc = work->looked ? 0 : db_begin(work->db, err);
+    if (!rc)
+        rc = send_inserts(work, err);
     counters_from = work->result_count;
     if (!rc)
         rc = send_counters(work, err);
@@ -526,8 +576,9 @@ static int store(struct work *work, const struct mark *marks, size_t mark_count,
     return -1;
 }
 
-int admit_store(struct db *db, struct admit_item *items, size_t count, const struct mark *marks,
-                size_t mark_count, struct err *err)
+int admit_store(struct db *db, struct admit_known *known, bool guess, int64_t now_ms,
+                struct admit_item *items, size_t count, const struct mark *marks, size_t mark_count,
+                struct err *err)
 {
     struct work work;
     bool any = false;
@@ -538,17 +589,20 @@ int admit_store(struct db *db, struct admit_item *items, size_t count, const str
     if (!any && mark_count == 0)
         return 0;
     int rc = work_new(&work, db, items, count, err);
-    if (!rc && any) {
+    if (!rc && any && !(guess && guessed(&work, known, now_ms))) {
+        undecide(&work);
         rc = look(&work, err);
         if (!rc)
             decide(&work);
         else
             db_rollback(db);
-    } else if (!rc) {
-        rc = db_begin(db, err);
     }
     if (!rc)
         rc = store(&work, marks, mark_count, err);
+    if (!rc)
+        keep_known(&work, known, now_ms);
+    else
+        admit_known_forget(known);
     work_free(&work);
     return rc;
 }

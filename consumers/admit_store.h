@@ -1,6 +1,8 @@
 /* admit's transaction 1 (delivery.md rule 10): reads what decides, decides by admit_rules, stores,
- * moves counters and offsets, commits. Two round trips for a batch. Called by admit.c alone. */
+ * moves counters and offsets, commits. One round trip for the usual batch, two where something has
+ * to be read first. Called by admit.c alone. */
 #pragma once
+#include "consumers/admit_known.h"
 #include "consumers/admit_rules.h"
 #include "consumers/runtime/stage.h"
 #include "lib/db/db.h"
@@ -23,6 +25,8 @@ struct admit_item {
 
 /* Does the finding get a row at all? */
 bool admit_has_row(const struct admit_item *item);
-/* ERR_BUSY, ERR_EXPIRED: nothing was stored, decide again. */
-int admit_store(struct db *db, struct admit_item *items, size_t count, const struct mark *marks,
-                size_t mark_count, struct err *err) MUST_CHECK;
+/* ERR_BUSY, ERR_EXPIRED: nothing was stored, decide again. `known` is kept up to date; it is relied
+ * on when `guess` is set. now_ms is monotonic. */
+int admit_store(struct db *db, struct admit_known *known, bool guess, int64_t now_ms,
+                struct admit_item *items, size_t count, const struct mark *marks, size_t mark_count,
+                struct err *err) MUST_CHECK;

@@ -2,6 +2,8 @@
  * doubled when a batch comes again, in another process, or through a broken connection. */
 #include "stage_bench.h"
 
+#include "lib/metrics/metrics.h"
+
 static void *open_admit(void)
 {
     struct err err;
@@ -168,6 +170,45 @@ static void what_moves_meanwhile_is_decided_again(void **state)
     admit_stage.close(self);
 }
 
+static int64_t still(const struct clock *clock)
+{
+    (void)clock;
+    return 1000000000;
+}
+
+/* What admit knew a moment ago is relied on, and a wrong guess stores and produces nothing wrong.
+ */
+static void a_wrong_guess_is_decided_again(void **state)
+{
+    (void)state;
+    struct err err;
+    bench.clock.mono_ns = still;
+    void *first = open_admit(), *second = open_admit();
+    for (int i = 0; i < 6; i++)
+        bench_submit(PROJECT_TRIAL, NULL, "print(1)");
+    run(first, 0, 1);
+    run(second, 1, 2);
+    uint64_t redone = metric_value(METRIC_transactions_redone_total, "admit");
+    run(first, 2, 3); /* the guess is right */
+    assert_int_equal(metric_value(METRIC_transactions_redone_total, "admit"), redone);
+    run(first, 1, 2); /* the row is there: its own record repeats its decision */
+    assert_int_equal(metric_value(METRIC_transactions_redone_total, "admit"), redone + 1);
+    assert_int_equal(bench_outputs(&bench.log[1], TOPIC_jobs_interactive), 1);
+    assert_int_equal(bench_sql(REQUESTS), 3);
+    run(first, 0, 1);
+    assert_ok(
+        db_script(bench.sql, "UPDATE rustbox.usage SET amount = 999 WHERE kind = 'requests'", &err),
+        err);
+    run(second, 3, 6); /* believes that two were used */
+    assert_int_equal(metric_value(METRIC_transactions_redone_total, "admit"), redone + 3);
+    assert_int_equal(ROWS("decision = 'admit'"), 4);
+    assert_int_equal(ROWS("cause = 'ie_rejected_quota'"), 2);
+    assert_int_equal(bench_sql(REQUESTS), 1000);
+    admit_stage.close(first);
+    admit_stage.close(second);
+    bench.clock.mono_ns = clock_system.mono_ns;
+}
+
 /* Rule 17: dropped while admit believes that it is there; the rest of the batch is stored. */
 static void a_dropped_day_stalls_nothing(void **state)
 {
@@ -297,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup(a_batch_comes_again, bench_clean),
         cmocka_unit_test_setup(the_stored_decision_stands, bench_clean),
         cmocka_unit_test_setup(what_moves_meanwhile_is_decided_again, bench_clean),
+        cmocka_unit_test_setup(a_wrong_guess_is_decided_again, bench_clean),
         cmocka_unit_test_setup(a_lost_connection_is_no_loss, bench_clean),
         cmocka_unit_test_setup(a_one_submission_endpoint_is_registered, bench_clean),
         cmocka_unit_test_setup(a_repeat_of_a_finished_owner_tells_its_endpoint, bench_clean),
