@@ -27,7 +27,10 @@ static const struct db_statement usage = {
                    "AND (day >= $4 OR kind = 'requests_month')"};
 static const struct db_statement rows = {
     "admit_rows", "SELECT id, decision, cause, message, partition, log_offset FROM "
-                  "rustbox.submissions WHERE class = $1 AND day = $2 AND id = ANY($3)"};
+                  "rustbox.submissions WHERE class = $1 AND day = $2 AND id = ANY($3) "
+                  /* Before the day is first analyzed the planner takes it for a few rows and reads
+                   * all of them, but for these bounds: 8 ms at 6,000 rows. */
+                  "AND id BETWEEN $4 AND $5"};
 static const struct db_statement owners = {
     "admit_owners",
     "SELECT id, log_offset, fingerprint, decision = 'erased' FROM rustbox.submissions WHERE "
@@ -202,8 +205,10 @@ static int send_rows(struct work *work, struct err *err)
         }
         if (!first)
             continue;
+        qsort(work->ids, ids, sizeof *work->ids, compare_ids);
         struct db_param params[] = {db_int(env->retention_class), db_day(uuid_day(&env->id)),
-                                    db_uuids(work->ids, ids)};
+                                    db_uuids(work->ids, ids), db_uuid(&work->ids[0]),
+                                    db_uuid(&work->ids[ids - 1])};
         if (send(work, &rows, params, COUNT_OF(params), err))
             return -1;
     }

@@ -27,9 +27,12 @@ static const struct db_statement insert_erased = {
     "partition, log_offset) VALUES ($1, $2, $3, $4, 'erased', $5, $6, $7, $8) "
     "ON CONFLICT DO NOTHING"};
 /* Also the lock of rule 8: a repeat's transaction 1 holds the owner's row FOR SHARE. */
-static const struct db_statement close_rows = {
-    "persist_close", "UPDATE rustbox.submissions SET closed = true "
-                     "WHERE class = $1 AND day = $2 AND id = ANY($3) AND NOT closed"};
+static const struct db_statement close_rows = {"persist_close",
+                                               "UPDATE rustbox.submissions SET closed = true "
+                                               "WHERE class = $1 AND day = $2 AND id = ANY($3) "
+                                               /* Bounds as in admit_rows; IS NOT TRUE keeps off the
+                                                * index of open rows, which a backlog makes long. */
+                                               "AND id BETWEEN $4 AND $5 AND closed IS NOT TRUE"};
 /* For the id and, if it owns a key, its aliases: listed after the lock, so none is missed. Told are
  * the project's endpoints that ask for it, and the one that came with the submission. */
 static const struct db_statement add_events = {
@@ -210,7 +213,8 @@ static int send_close(struct db *db, struct work *work, const struct verdict_ite
             continue;
         qsort(work->ids, ids, sizeof *work->ids, compare_ids);
         struct db_param params[] = {db_int(env->retention_class), db_day(day),
-                                    db_uuids(work->ids, ids)};
+                                    db_uuids(work->ids, ids), db_uuid(&work->ids[0]),
+                                    db_uuid(&work->ids[ids - 1])};
         if (db_pipeline_send(db, &close_rows, params, COUNT_OF(params), err))
             return -1;
         ++*sent;
