@@ -241,6 +241,26 @@ static void a_job_runs_and_its_verdict_is_sealed(void **state)
     close_runtime();
 }
 
+static void only_a_job_that_runs_for_a_while_is_told(void **state)
+{
+    (void)state;
+    submit("print(1)");
+    turns(5);
+    assert_int_equal(bus_memory_count(TOPIC_progress), 1); /* that this process works */
+    assert_true(box_memory_finish("print(1)", 0));
+    submit("print(2)");
+    turns(2);
+    assert_true(box_memory_finish("print(2)", 0));
+    submit("print(3)");
+    turns(2);
+    hurry_ns += 29 * 1000000;
+    turns(20);
+    assert_int_equal(bus_memory_count(TOPIC_progress), 2);
+    assert_non_null(box_memory_find("print(3)"));
+    run_until_committed();
+    close_runtime();
+}
+
 static void many_jobs_of_many_projects_all_end_once(void **state)
 {
     struct sample jobs[200];
@@ -691,7 +711,7 @@ static void stop_on_fail_starts_nothing_behind_and_tells_nothing_behind(void **s
     turns(5);
     assert_int_equal(box_memory_running(), 1); /* what lies before still decides */
     assert_true(box_memory_finish("c/0", 0));
-    turns(20);
+    turns(70); /* longer than the pause between two commits */
     assert_true(everything_committed());
     expect_cases(&job, CAUSE_re_nonzero_exit, "01---");
     assert_int_equal(box_memory_started("c/2"), 0);
@@ -699,7 +719,7 @@ static void stop_on_fail_starts_nothing_behind_and_tells_nothing_behind(void **s
     job = with_cases("d", 1, true);
     built("d");
     assert_true(box_memory_finish("d/0", 3)); /* the other is cancelled, and was never asked */
-    turns(20);
+    turns(70); /* longer than the pause between two commits */
     assert_true(everything_committed());
     expect_cases(&job, CAUSE_re_nonzero_exit, "3----");
     close_runtime();
@@ -710,7 +730,7 @@ static void a_failed_build_passes_over_every_case(void **state)
     (void)state;
     struct sample job = with_cases("c", 1, false);
     assert_true(box_memory_finish("c", 1));
-    turns(20);
+    turns(70); /* longer than the pause between two commits */
     assert_true(everything_committed());
     expect_cases(&job, CAUSE_compile_error, "-----");
     turns(5);
@@ -850,6 +870,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, before)
     const struct CMUnitTest tests[] = {
         TEST(a_job_runs_and_its_verdict_is_sealed),
+        TEST(only_a_job_that_runs_for_a_while_is_told),
         TEST(many_jobs_of_many_projects_all_end_once),
         TEST(a_launchers_death_loses_and_blames_nobody),
         TEST(a_poison_is_closed_after_three_lonely_deaths),
