@@ -41,6 +41,8 @@ struct box_job {
     struct uuid project; /* scope of anything that is cached */
     enum language language;
     enum profile profile;
+    bool high_assurance; /* nothing is shared with other jobs: no fork of a template, none made
+                            ahead */
     struct limits run, compile; /* effective limits; compile all zero when there is no such step */
     struct span code, stdin_data;
     const struct box_file *files; /* beside the source and beside the binary; ascending by path */

@@ -20,12 +20,14 @@ static const char help[] =
     "  --cpu-ms N, --wall-ms N, --memory-mb N, --processes N   other limits for the run\n"
     "  --file F      a file to lie beside the source under its own name (up to 64 times)\n"
     "  --arg A       one more argument of the program (up to 64 times)\n"
+    "  --assurance high   share nothing with other jobs: no template, nothing made ahead\n"
     "  --repeat N    run it N times, print the last and the times\n"
     "Prints: verdict line, evidence as JSON, then stdout and stderr.\n";
 
 struct options {
     const char *socket, *input;
     enum profile profile;
+    bool high;
     uint64_t cpu_ms, wall_ms, memory_mb, processes, repeat;
     const char *files[GIVEN_FILES_MAX];
     struct span args[GIVEN_ARGS_MAX];
@@ -127,7 +129,7 @@ static int run_file(const struct options *options, const char *language, const c
     struct rnd rnd = rnd_system();
     struct box_info info;
     struct box *box = NULL;
-    struct box_job job = {.profile = options->profile};
+    struct box_job job = {.profile = options->profile, .high_assurance = options->high};
     if (language_find(span_text(language), &job.language) != 0)
         return err_set(err, ERR_INVALID, "no language %s", language);
     if (read_file(path, &code, err) != 0 || read_file(options->input, &input, err) != 0 ||
@@ -176,7 +178,8 @@ int main(int argc, char **argv)
         {"socket", 1, NULL, 's'},  {"stdin", 1, NULL, 'i'},     {"cpu-ms", 1, NULL, 'c'},
         {"wall-ms", 1, NULL, 'w'}, {"memory-mb", 1, NULL, 'm'}, {"processes", 1, NULL, 'p'},
         {"repeat", 1, NULL, 'r'},  {"help", 0, NULL, 'h'},      {"profile", 1, NULL, 'P'},
-        {"file", 1, NULL, 'f'},    {"arg", 1, NULL, 'a'},       {NULL, 0, NULL, 0}};
+        {"file", 1, NULL, 'f'},    {"arg", 1, NULL, 'a'},       {"assurance", 1, NULL, 'A'},
+        {NULL, 0, NULL, 0}};
     struct options options = {.socket = "/run/rustbox/box.sock", .repeat = 1};
     struct err err;
     int bad = 0;
@@ -191,6 +194,8 @@ int main(int argc, char **argv)
             options.files[options.file_count++] = optarg;
         else if (option == 'a' && options.arg_count < GIVEN_ARGS_MAX)
             options.args[options.arg_count++] = span_text(optarg);
+        else if (option == 'A')
+            bad |= !(options.high = strcmp(optarg, "high") == 0) && strcmp(optarg, "normal") != 0;
         else if (option == 'P')
             bad |= profile_find(span_text(optarg), &options.profile) != 0;
         else

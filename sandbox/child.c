@@ -126,15 +126,43 @@ static pid_t start_payload(const struct child_spec *spec)
     return clone(payload_main, stack + sizeof stack, flags, (void *)(uintptr_t)spec);
 }
 
-static struct child_message wait_for(pid_t program)
+static void on_child(int signal)
+{
+    (void)signal;
+}
+
+/* A fork of the template is nobody's child here until its maker, which has another number, is gone;
+ * it has the number that a program has that the init starts. */
+#define PROGRAM_OF_TEMPLATE 2
+
+static pid_t wait_for_adopted(int *status)
+{
+    sigset_t child, usual;
+    struct sigaction action = {.sa_handler = on_child};
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, &usual);
+    sigaction(SIGCHLD, &action, NULL);
+    pid_t pid;
+    while ((pid = waitpid(-1, status, WNOHANG)) != PROGRAM_OF_TEMPLATE)
+        if (pid <= 0)
+            sigsuspend(&usual);
+    sigprocmask(SIG_SETMASK, &usual, NULL);
+    return pid;
+}
+
+static struct child_message wait_for(const struct child_spec *spec, pid_t program)
 {
     struct child_message message = {.kind = CHILD_ENDED};
     struct rusage usage;
     int status;
     pid_t pid;
-    do
-        pid = wait4(-1, &status, 0, NULL);
-    while (pid != program && !(pid < 0 && errno == ECHILD));
+    if (spec->template)
+        pid = wait_for_adopted(&status);
+    else
+        do
+            pid = wait4(-1, &status, 0, NULL);
+        while (pid != program && !(pid < 0 && errno == ECHILD));
     message.ended_ns = child_now_ns();
     message.status = status;
     while (wait4(-1, NULL, WNOHANG, NULL) > 0)
@@ -164,11 +192,15 @@ _Noreturn void child_init(const struct child_spec *spec)
     if (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0)
         child_fail(spec->sync_fd, "name the sandbox");
     spec->at[STEP_root] = child_now_ns();
-    pid_t program = start_payload(spec);
+    pid_t program = spec->template ? PROGRAM_OF_TEMPLATE : start_payload(spec);
     if (program < 0)
         child_fail(spec->sync_fd, "start the payload");
     retire(spec);
-    struct child_message message = wait_for(program);
+    struct child_message root = {.kind = CHILD_ROOT};
+    memcpy(root.at, spec->at, sizeof root.at);
+    if (spec->template && write(0, &root, sizeof root) != (ssize_t)sizeof root)
+        _exit(126);
+    struct child_message message = wait_for(spec, program);
     if (write(0, &message, sizeof message) != (ssize_t)sizeof message)
         _exit(126);
     _exit(0);

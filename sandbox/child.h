@@ -33,6 +33,7 @@ struct child_spec {
     uid_t uid;        /* and gid */
     int landlock_abi; /* 0 = do without */
     int64_t *at;      /* [STEP_COUNT], the child stamps its own copy */
+    bool template;    /* the payload is a fork of the template and comes by itself */
     uint32_t layers;  /* of enum child_layer: what is left off, tests only; 0 otherwise */
 };
 
@@ -59,6 +60,7 @@ enum child_layer {
 
 enum child_kind {
     CHILD_FAILED = 1, /* set-up: `where`, `error` */
+    CHILD_ROOT,       /* init: the root is finished, the template may fork into it */
     CHILD_LOADED,     /* payload: everything applied; `listener` is its descriptor number */
     CHILD_NO_EXEC,    /* payload: the program could not be executed, `error`; it exits 127 */
     CHILD_ENDED,      /* init: the report */

@@ -3,8 +3,8 @@
  * control group namespace need root, the filter comes last because nothing above is allowed under
  * it. Any failure ends the job before the program's first instruction. */
 #include "sandbox/child_payload.h"
+#include "sandbox/caps.h"
 #include "sandbox/given.h"
-#include "sandbox/host.h"
 #include "sandbox/landlock.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define CHILD_ARGV_MAX 160 /* of a toolchain's command, and 64 words and a few of a job's */
-#define SYNC 3             /* where the pair lives once the payload has only four descriptors */
+#define SYNC CHILD_SYNC
 
 static void order_descriptors(const struct child_spec *spec)
 {
@@ -70,7 +70,7 @@ static void set_limits(const struct limits *limits)
 static void drop_identity(const struct child_spec *spec)
 {
     bool keep_caps = (spec->layers & LAYER_CAPS) != 0;
-    if (!keep_caps && host_drop_bounding() != 0)
+    if (!keep_caps && caps_drop_bounding() != 0)
         child_fail(SYNC, "empty the bounding set");
     if (keep_caps)
         prctl(PR_SET_KEEPCAPS, 1);
@@ -188,7 +188,7 @@ static bool wait_for_go(void)
     return said_len > 0 && (said_len == 1 || said[said_len - 1] == '\0');
 }
 
-_Noreturn void child_payload(const struct child_spec *spec)
+void child_confine(const struct child_spec *spec, struct child_message *message)
 {
     int64_t *at = spec->at;
     struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -201,8 +201,8 @@ _Noreturn void child_payload(const struct child_spec *spec)
     if (!(spec->layers & LAYER_CGROUP) && unshare(CLONE_NEWCGROUP) != 0)
         child_fail(spec->sync_fd, "unshare the control group namespace");
     at[STEP_joined] = child_now_ns();
-    struct child_message message = {.kind = CHILD_LOADED};
-    message.landlock = confine(spec);
+    *message = (struct child_message){.kind = CHILD_LOADED};
+    message->landlock = confine(spec);
     at[STEP_confined] = child_now_ns();
     order_descriptors(spec);
     if (chdir("/tmp") != 0)
@@ -212,11 +212,22 @@ _Noreturn void child_payload(const struct child_spec *spec)
     at[STEP_limited] = child_now_ns();
     drop_identity(spec);
     at[STEP_dropped] = child_now_ns();
-    message.listener = load_filter(spec);
+    message->listener = load_filter(spec);
     at[STEP_loaded] = child_now_ns();
-    memcpy(message.at, at, sizeof message.at);
-    if (write(SYNC, &message, sizeof message) != (ssize_t)sizeof message || !wait_for_go())
+}
+
+void child_await_go(const struct child_message *message)
+{
+    if (write(SYNC, message, sizeof *message) != (ssize_t)sizeof *message || !wait_for_go())
         _exit(123); /* the launcher is gone */
+}
+
+_Noreturn void child_payload(const struct child_spec *spec)
+{
+    struct child_message message;
+    child_confine(spec, &message);
+    memcpy(message.at, spec->at, sizeof message.at);
+    child_await_go(&message);
     run_steps(spec);
     _exit(0);
 }

@@ -7,6 +7,7 @@
 #include "sandbox/prebuilt.h"
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
+#include "sandbox/template.h"
 #include "sandbox/warm.h"
 #include <fcntl.h>
 #include <sched.h>
@@ -89,14 +90,6 @@ static unsigned count_cores(void)
     return count > 0 ? (unsigned)count : 1;
 }
 
-int host_drop_bounding(void)
-{
-    for (int cap = 0, set; (set = prctl(PR_CAPBSET_READ, cap)) >= 0; cap++)
-        if (set && prctl(PR_CAPBSET_DROP, cap) != 0)
-            return -1;
-    return 0;
-}
-
 int host_open(const struct host_config *config, struct host *host, struct err *err)
 {
     unsigned swept = 0;
@@ -141,7 +134,9 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
         return -1;
     if (loop_open(&host->loop, err) != 0)
         return -1;
-    return cache_open(&host->loop, &host->config.cache, &host->cache, err);
+    if (cache_open(&host->loop, &host->config.cache, &host->cache, err) != 0)
+        return -1;
+    return template_open(host, err);
 }
 
 bool host_idle(void *context)
@@ -162,6 +157,7 @@ void host_close(struct host *host)
 {
     warm_close(host);
     remains_close(host);
+    template_close(host);
     cgroup_root_close(&host->cgroups);
     cache_close(host->cache);
     loop_close(&host->loop);

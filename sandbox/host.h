@@ -23,6 +23,8 @@ struct host_config {
     bool permissive;
     char prebuilt[HOST_PATH]; /* directory of what was made ahead; "" = none */
     struct cache_limits cache;
+    bool template_python; /* run Python in forks of a template where that is possible */
+    uint32_t template_jobs, template_minutes; /* when a template is replaced */
     uint32_t warm;       /* sandboxes kept ready for each language that was asked for; 0 = none */
     uint32_t layers_off; /* enum child_layer, test builds only */
 };
@@ -39,23 +41,21 @@ struct host {
     uint64_t own_ns[NS_COUNT];
     uint32_t controls; /* bits that a trial sandbox showed in force */
     unsigned cores;
-    int landlock_abi;             /* 0 = the kernel has none */
-    int prebuilt;                 /* a copy of that; -1 = none in use */
-    int null_fd, home_ns;         /* /dev/null; the launcher's own mount namespace */
-    int roots[LANGUAGE_COUNT][2]; /* mount namespaces: run, compile; -1 = none */
-    struct nets nets;             /* network namespaces made ahead */
-    struct cache *cache;          /* NULL = no compile cache */
-    struct warm_pool *warm;       /* NULL = no warm tier */
-    struct remains_list remains;  /* taken down when there is nothing else to do */
-    uint32_t busy;                /* phases that have a job: put-off work waits for their end */
-    uint64_t serial;              /* names control groups */
+    int landlock_abi;                /* 0 = the kernel has none */
+    int prebuilt;                    /* a copy of that; -1 = none in use */
+    int null_fd, home_ns;            /* /dev/null; the launcher's own mount namespace */
+    int roots[LANGUAGE_COUNT][2];    /* mount namespaces: run, compile; -1 = none */
+    struct nets nets;                /* network namespaces made ahead */
+    struct cache *cache;             /* NULL = no compile cache */
+    struct template_pool *templates; /* NULL = no template tier */
+    struct warm_pool *warm;          /* NULL = no warm tier */
+    struct remains_list remains;     /* taken down when there is nothing else to do */
+    uint32_t busy;                   /* phases that have a job: put-off work waits for their end */
+    uint64_t serial;                 /* names control groups */
     uint32_t next_uid;
     uint8_t uids_in_use[HOST_UIDS / 8];
 };
 
-/* Empties the calling process's capability bounding set: what is empty already costs a question a
- * capability, each change a copy of the credentials. -1 with errno set. */
-int host_drop_bounding(void) MUST_CHECK;
 /* Takes everything in config into force; ERR_CONFIG names the remedy. */
 int host_open(const struct host_config *config, struct host *host, struct err *err) MUST_CHECK;
 void host_close(struct host *host);

@@ -4,9 +4,11 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/clock.h"
 #include "lib/base/strict.h"
+#include "lib/log/log.h"
 #include "sandbox/job_cache.h"
 #include "sandbox/mounts.h"
 #include "sandbox/phase_impl.h"
+#include "sandbox/template.h"
 #include "sandbox/warm.h"
 #include "schemas/verdict_rules.h"
 #include <fcntl.h>
@@ -104,6 +106,8 @@ static void drop_phase(struct job *job)
     if (!job->phase)
         return;
     memcpy(job->at, job->phase->at, sizeof job->at);
+    job->ev.template_generation = job->phase->template_generation;
+    job->ev.template_jobs = job->phase->template_jobs;
     phase_release(job->phase);
     free(job->phase);
     job->phase = NULL;
@@ -132,6 +136,12 @@ static int start_cold(struct job *job, struct phase_start *start, struct err *er
     return 0;
 }
 
+static void set_tier(struct job *job, const char *made)
+{
+    bool forked = job->phase->spec.template;
+    snprintf(job->ev.tier, sizeof job->ev.tier, "%s", forked ? "template" : made);
+}
+
 /* The sandbox has its stdin open already, and it is empty. */
 static void start_warm(struct job *job, const struct phase_start *start)
 {
@@ -142,7 +152,7 @@ static void start_warm(struct job *job, const struct phase_start *start)
         (size == 0 || mounts_fill(job->input_mount, "stdin", job->input, size, &err) == 0) &&
         mounts_seal(job->input_mount, false, &err) == 0 &&
         given_link(job->phase->tmp_mount, &job->given, &err) == 0;
-    snprintf(job->ev.tier, sizeof job->ev.tier, "warm");
+    set_tier(job, "warm");
     phase_give(job->phase, start, &job->ev, &job->ev.run);
     if (!filled)
         phase_fail(job->phase, "%s", err.message);
@@ -168,7 +178,13 @@ static void start_phase(struct job *job, bool compile)
             compile ? given_compile_words(&job->given, toolchain, job->words) : job->given.args_len,
     };
     struct phase *warm = NULL;
-    if (!compile)
+    /* A fork knows no arguments, and modules of its own must come before hidden ones. */
+    bool plain = job->given.args_len == 0 && job->given.file_count == 0;
+    bool shared = !compile && !job->request.high_assurance &&
+                  (plain || start.language != LANGUAGE_python);
+    if (shared)
+        start.template = !job->refused && template_ready(job->host, start.language, &start.limits);
+    if (shared)
         warm = warm_take(job->host, job->request.language, &start.limits, &job->input_mount);
     job->phase = warm ? warm : calloc(1, sizeof *job->phase);
     if (!job->phase)
@@ -181,6 +197,8 @@ static void start_phase(struct job *job, bool compile)
     job->phase->ev = &job->ev;
     job->phase->pe = compile ? &job->ev.compile : &job->ev.run;
     job->phase->tmp_mount = -1;
+    job->phase->spec.template = start.template;
+    set_tier(job, "cold");
     if (start_cold(job, &start, &err) != 0) {
         drop_phase(job);
         give_up(job, err.message);
@@ -238,10 +256,28 @@ static void carry_over(struct job *job)
     start_phase(job, false);
 }
 
+static void again_cold(struct job *job)
+{
+    log_event(LOG_WARN, "fork_failed", kv_uuid("id", &job->request.id),
+              kv("why", job->ev.setup_error));
+    template_blame(job->host);
+    drop_phase(job);
+    cleanup_fd(&job->input_mount);
+    job->input_mount = -1;
+    job->refused = true;
+    job->ev.setup_ok = true;
+    job->ev.setup_error[0] = '\0';
+    job->ev.run = (struct phase_evidence){0};
+    start_phase(job, false);
+}
+
 static void on_phase_done(struct phase *phase)
 {
     struct job *job = phase->owner;
     struct phase_evidence *pe = phase->pe;
+    /* The template's fault, not the job's, nothing of which ran: again without it. */
+    if (phase->spec.template && !job->ev.setup_ok && !phase->payload && !job->cancelled)
+        return again_cold(job);
     if (!job->compiling || !job->ev.setup_ok || job->cancelled || !verdict_phase_passed(pe))
         return finish(job);
     carry_over(job);

@@ -23,6 +23,7 @@ struct job {
     int64_t at[STEP_COUNT]; /* when the last phase reached each step */
     bool build;             /* ends with box_mount, for runs to come */
     bool compiling, cancelled;
+    bool refused; /* the template could not run it */
     void (*done)(struct job *job);
     void *owner;
 };

@@ -3,8 +3,10 @@
  * sandbox and says what this host can isolate. */
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
+#include "sandbox/caps.h"
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
+#include "sandbox/template.h"
 #include "sandbox/trial.h"
 #include "sandbox/warm.h"
 #include <getopt.h>
@@ -31,6 +33,9 @@ static const char help[] =
     "  --cache-entries N  compiled programs kept of one project (default 256, at most 4096)\n"
     "  --prebuilt DIR     what ops/lib/prebuild made, for quicker compilers; copied into memory\n"
     "                     (110 MB), left out with a warning when a compiler was changed since\n"
+    "  --template python=0|1  run Python in forks of a started interpreter (default 1 where "
+    "built)\n"
+    "  --template-jobs N, --template-minutes N  replace it after so much (default 1000, 10)\n"
     "  --check            try a sandbox, print what is in force, exit 0 when all required is\n"
     "  --help             this text\n";
 
@@ -104,6 +109,27 @@ static int set_cache(const char *bytes, const char *entries, struct cache_limits
     return 0;
 }
 
+static int set_template(const char *text, struct host_config *config, struct err *err)
+{
+    config->template_python = strcmp(text, "python=1") == 0;
+    if (!config->template_python && strcmp(text, "python=0") != 0)
+        return err_set(err, ERR_CONFIG, "--template must be python=0 or python=1");
+    if (config->template_python && !template_built())
+        return err_set(err, ERR_CONFIG,
+                       "--template python=1: this launcher was built without it; install "
+                       "libpython3.11-dev and build again");
+    return 0;
+}
+
+static int set_count(const char *name, const char *text, uint32_t *out, struct err *err)
+{
+    uint64_t number;
+    if (span_u64(span_text(text), &number) != 0 || number < 1 || number > 1000000)
+        return err_set(err, ERR_CONFIG, "--%s must be between 1 and 1000000", name);
+    *out = (uint32_t)number;
+    return 0;
+}
+
 #ifdef RUSTBOX_TEST_LAYERS
 static int set_layer(const char *text, struct host_config *config, struct err *err)
 {
@@ -139,6 +165,9 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
                                             {"cache-bytes", 1, NULL, 'b'},
                                             {"cache-entries", 1, NULL, 'e'},
                                             {"prebuilt", 1, NULL, 'P'},
+                                            {"template", 1, NULL, 't'},
+                                            {"template-jobs", 1, NULL, 'j'},
+                                            {"template-minutes", 1, NULL, 'm'},
                                             {"check", 0, NULL, 'c'},
                                             {"help", 0, NULL, 'h'},
 #ifdef RUSTBOX_TEST_LAYERS
@@ -167,6 +196,12 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
             result = set_cache(NULL, optarg, &config->cache, err);
         else if (option == 'P')
             result = set_path("prebuilt", optarg, config->prebuilt, err);
+        else if (option == 't')
+            result = set_template(optarg, config, err);
+        else if (option == 'j')
+            result = set_count("template-jobs", optarg, &config->template_jobs, err);
+        else if (option == 'm')
+            result = set_count("template-minutes", optarg, &config->template_minutes, err);
         else if (option == 'c')
             *check = true;
 #ifdef RUSTBOX_TEST_LAYERS
@@ -225,7 +260,7 @@ static int run(const struct host_config *config, bool check, struct err *err)
     int result = host_open(config, &host, err);
     /* The launcher executes nothing from here on, so the set is of no use to it; every payload
      * inherits it empty. */
-    if (result == 0 && !(config->layers_off & LAYER_CAPS) && host_drop_bounding() != 0)
+    if (result == 0 && !(config->layers_off & LAYER_CAPS) && caps_drop_bounding() != 0)
         result = err_sys(err, ERR_CONFIG, "empty the bounding set (needs CAP_SETPCAP)");
     if (result == 0)
         result = trial_run(&host, check, err);
@@ -243,7 +278,10 @@ int main(int argc, char **argv)
                                  .state_dir = "/run/rustbox-box",
                                  .cache = {.bytes = CACHE_BYTES_DEFAULT,
                                            .project_entries = CACHE_PROJECT_ENTRIES_DEFAULT,
-                                           .age_ns = CACHE_AGE_NS}};
+                                           .age_ns = CACHE_AGE_NS},
+                                 .template_python = template_built(),
+                                 .template_jobs = 1000,
+                                 .template_minutes = 10};
     struct err err;
     bool check = false;
     log_open("rustbox-box", LOG_INFO, STDERR_FILENO, &clock_system);

@@ -154,6 +154,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
                                       .compile = start->compile,
                                       .at = phase->at,
                                       .landlock_abi = host->landlock_abi,
+                                      .template = start->template,
                                       .layers = host->config.layers_off};
     struct watch *watches[] = {
         &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,
@@ -165,6 +166,9 @@ static void reset(struct phase *phase, const struct phase_start *start)
         *watches[i] = (struct watch){.fd = -1, .ready = ready[i], .owner = phase};
     for (int i = 0; i < PIPE_COUNT; i++)
         phase->outputs[i].pipe = -1;
+    for (int i = 0; i < PHASE_FAR_COUNT; i++)
+        phase->far[i] = -1;
+    phase->template_generation = phase->template_jobs = 0;
     set_outputs(phase, start);
 }
 
@@ -210,6 +214,25 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     return 0;
 }
 
+/* What the child holds from the clone on, a fork of the template gets later. */
+static int keep_far(struct phase *phase, struct far_ends *far, struct err *err)
+{
+    phase->far[PHASE_FAR_SYNC] = take_fd(&far->sync);
+    phase->far[PHASE_FAR_STDOUT] = take_fd(&far->pipes[PIPE_OUT]);
+    phase->far[PHASE_FAR_STDERR] = take_fd(&far->pipes[PIPE_ERR]);
+    phase->far[PHASE_FAR_SHM] = take_fd(&phase->spec.shm_mount);
+    phase->far[PHASE_FAR_STDIN] = fcntl(phase->spec.stdin_fd, F_DUPFD_CLOEXEC, 3);
+    return phase->far[PHASE_FAR_STDIN] >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "keep a job's stdin");
+}
+
+void phase_close_far(struct phase *phase)
+{
+    for (int i = 0; i < PHASE_FAR_COUNT; i++) {
+        cleanup_fd(&phase->far[i]);
+        phase->far[i] = -1;
+    }
+}
+
 /* Hands everything to what takes it down later; `done` may free the phase then. */
 static void leave(struct phase *phase)
 {
@@ -222,6 +245,7 @@ static void leave(struct phase *phase)
                   &phase->spec.net_ns};
     for (size_t i = 0; i < COUNT_OF(watches); i++)
         loop_remove(&phase->host->loop, watches[i]);
+    phase_close_far(phase);
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         remains_fd(phase->remains, fds[i]);
     if (!phase->compile)
@@ -234,7 +258,10 @@ int phase_prepare(struct phase *phase, const struct phase_start *start, struct e
 {
     struct far_ends far = {-1, {-1, -1}};
     reset(phase, start);
+    struct err late;
     int result = build(phase, &far, err);
+    if (result == 0 && start->template && keep_far(phase, &far, &late) != 0)
+        phase_fail(phase, "%s", late.message);
     far_close(&far);
     /* The child has its own copies of the mounts. */
     cleanup_fd(&phase->spec.shm_mount);

@@ -11,6 +11,16 @@
 #include "sandbox/child.h"
 #include "sandbox/host.h"
 
+/* The child's ends that are kept until the template's fork has them. */
+enum phase_far {
+    PHASE_FAR_SYNC,
+    PHASE_FAR_STDIN,
+    PHASE_FAR_STDOUT,
+    PHASE_FAR_STDERR,
+    PHASE_FAR_SHM,
+    PHASE_FAR_COUNT
+};
+
 enum phase_pipe { PIPE_OUT, PIPE_ERR, PIPE_COUNT };
 
 struct phase_output {
@@ -38,7 +48,9 @@ struct phase {
     int tmp_mount; /* of a compile: open after done, for the output; phase_release closes it */
     struct phase_output outputs[PIPE_COUNT];
     struct watch init_watch, sync, timer, oom, listener;
-    int64_t at[STEP_COUNT]; /* 0 = not reached */
+    int far[PHASE_FAR_COUNT];
+    uint32_t template_generation, template_jobs; /* of the template it is a fork of; 0 = of none */
+    int64_t at[STEP_COUNT];                      /* 0 = not reached */
     int64_t began_ns, go_ns, ended_ns, kill_by_ns;
     struct remains *remains; /* what takes over at the end */
     unsigned tries;          /* to see the group empty */
@@ -54,6 +66,7 @@ struct phase {
 struct phase_start {
     enum language language;
     bool compile, probe;
+    bool template; /* template_ready said yes */
     struct limits limits;
     int stdin_fd;          /* not taken; open already when the phase is prepared */
     int box_mount;         /* not taken; not asked for when the phase is prepared */

@@ -8,6 +8,8 @@ void phase_on_output(struct watch *watch, uint32_t events);
 void phase_on_timer(struct watch *watch, uint32_t events);
 void phase_on_oom(struct watch *watch, uint32_t events);
 void phase_on_listener(struct watch *watch, uint32_t events);
+/* The ends kept for the template's fork. */
+void phase_close_far(struct phase *phase);
 /* Places /box, reads the mounts back and lets the program go. */
 void phase_go(struct phase *phase);
 /* Marks the set-up as failed (the first text stays) and kills the init. */

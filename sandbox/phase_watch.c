@@ -4,6 +4,7 @@
 #include "sandbox/notify.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/readback.h"
+#include "sandbox/template.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -210,7 +211,7 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
     if (phase->go_ns)
         return phase_fail(phase, "the payload reported itself twice");
     phase->at[STEP_noticed] = loop_now_ns();
-    for (int i = STEP_init; i <= STEP_loaded; i++)
+    for (int i = phase->spec.template ? STEP_payload : STEP_init; i <= STEP_loaded; i++)
         phase->at[i] = message->at[i];
     if (watch_listener(phase, payload, message->listener, &err) != 0)
         return phase_fail(phase, "%s", err.message);
@@ -274,6 +275,17 @@ void phase_go(struct phase *phase)
         phase_fail(phase, "%s", err.message);
 }
 
+/* The sandbox is finished but for its payload. */
+static void on_root(struct phase *phase, const struct child_message *message)
+{
+    struct err err;
+    for (int i = STEP_init; i <= STEP_root; i++)
+        phase->at[i] = message->at[i];
+    if (template_fork(phase, &err) != 0)
+        phase_fail(phase, "%s", err.message);
+    phase_close_far(phase);
+}
+
 static void on_ended(struct phase *phase, const struct child_message *message)
 {
     struct phase_evidence *pe = phase->pe;
@@ -297,6 +309,8 @@ static void on_message(struct phase *phase, const struct child_message *message,
     case CHILD_FAILED:
         return phase_fail(phase, "%.*s: %s", (int)sizeof message->where, message->where,
                           strerrordesc_np(message->error));
+    case CHILD_ROOT:
+        return on_root(phase, message);
     case CHILD_LOADED:
         return on_loaded(phase, message, sender);
     case CHILD_NO_EXEC:

@@ -5,6 +5,7 @@
 #include "lib/log/log.h"
 #include "sandbox/mounts.h"
 #include "sandbox/phase_impl.h"
+#include "sandbox/template.h"
 #include <fcntl.h>
 
 struct warm {
@@ -94,10 +95,12 @@ static int prepare(struct host *host, enum language language, struct warm **kept
     warm->phase.done = on_end;
     warm->phase.tmp_mount = -1;
     if (make_input(warm, &stdin_fd, err) == 0) {
-        struct phase_start start = {.language = language,
-                                    .limits = host->warm->rows[language].limits,
-                                    .stdin_fd = stdin_fd,
-                                    .files = {host->null_fd, host->null_fd}};
+        struct phase_start start = {
+            .language = language,
+            .limits = host->warm->rows[language].limits,
+            .template = template_ready(host, language, &host->warm->rows[language].limits),
+            .stdin_fd = stdin_fd,
+            .files = {host->null_fd, host->null_fd}};
         if (phase_prepare(&warm->phase, &start, err) == 0) {
             *kept = warm;
             host->warm->count++;

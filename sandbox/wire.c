@@ -66,12 +66,9 @@ static int encoded(const struct buf *out, struct err *err)
     return 0;
 }
 
-static const char *const kind_names[] = {[WIRE_JOB] = "job",
-                                         [WIRE_BUILD] = "build",
-                                         [WIRE_RUN] = "run",
-                                         [WIRE_RELEASE] = "release",
-                                         [WIRE_CANCEL] = "cancel",
-                                         [WIRE_FORGET] = "forget"};
+static const char *const kind_names[] = {
+    [WIRE_JOB] = "job",         [WIRE_BUILD] = "build",   [WIRE_RUN] = "run",
+    [WIRE_RELEASE] = "release", [WIRE_CANCEL] = "cancel", [WIRE_FORGET] = "forget"};
 
 static void add_job(struct buf *out, const struct wire_request *request)
 {
@@ -79,6 +76,8 @@ static void add_job(struct buf *out, const struct wire_request *request)
     uuid_format(&request->job.project, project);
     buf_printf(out, ",\"project\":\"%s\",\"language\":\"%s\",\"profile\":\"%s\"", project,
                language_name(request->job.language), profile_name(request->job.profile));
+    if (request->job.high_assurance)
+        buf_puts(out, ",\"assurance\":\"high\"");
     add_limits(out, "run", request->job.run);
     if (request->job.compile.memory_bytes != 0)
         add_limits(out, "compile", request->job.compile);
@@ -197,13 +196,15 @@ static int decode_job(const cJSON *root, struct wire_request *out, struct err *e
     struct box_job *job = &out->job;
     const char *language = get_text(root, "language"), *profile = get_text(root, "profile");
     bool compiles = cJSON_HasObjectItem(root, "compile");
+    bool high = cJSON_HasObjectItem(root, "assurance");
     int members;
     if (decode_given(root, &out->given, &members, err) != 0)
         return -1;
-    if (cJSON_GetArraySize(root) != 6 + compiles + members)
-        return err_set(err, ERR_INVALID,
-                       "a job has exactly type, id, project, language, profile, "
-                       "run, for compiled languages compile, and perhaps args and files");
+    if (cJSON_GetArraySize(root) != 6 + compiles + high + members)
+        return err_set(
+            err, ERR_INVALID,
+            "a job has exactly type, id, project, language, profile, "
+            "run, for compiled languages compile, and perhaps assurance, args and files");
     if (get_uuid(root, "id", &job->id, err) != 0 ||
         get_uuid(root, "project", &job->project, err) != 0)
         return -1;
@@ -211,6 +212,10 @@ static int decode_job(const cJSON *root, struct wire_request *out, struct err *e
         return err_set(err, ERR_INVALID, "language is not in the table");
     if (!profile || profile_find(span_text(profile), &job->profile) != 0)
         return err_set(err, ERR_INVALID, "profile is not in the table");
+    const char *assurance = get_text(root, "assurance");
+    if (high && (!assurance || strcmp(assurance, "high") != 0))
+        return err_set(err, ERR_INVALID, "assurance is high or left out");
+    job->high_assurance = high;
     if (compiles != (limits_compile(job->language).memory_bytes != 0))
         return err_set(err, ERR_INVALID, "compile must be given for compiled languages only");
     if (get_limits(root, "run", &job->run, err) != 0)
@@ -234,7 +239,8 @@ static int decode_run(const cJSON *root, struct wire_request *out, struct err *e
 static int decode_id(const cJSON *root, const char *name, struct uuid *id, struct err *err)
 {
     if (cJSON_GetArraySize(root) != 2)
-        return err_set(err, ERR_INVALID, "%s has exactly type and %s", get_text(root, "type"), name);
+        return err_set(err, ERR_INVALID, "%s has exactly type and %s", get_text(root, "type"),
+                       name);
     return get_uuid(root, name, id, err);
 }
 

@@ -2,7 +2,8 @@
  * and decoder walk the same tables, so that they cannot differ. The form:
  *   - integers above 2^53 - 1 are decimal strings, all others numbers;
  *   - a phase that did not run is null; controls and actions are arrays of names;
- *   - every member is present and no other: a missing, repeated or unknown one is an error.
+ *   - the two members of a template are there when the run was a fork of one;
+ *   - every other member is present and no other: a missing, repeated or unknown one is an error.
  * The encoder writes text directly (exact integers, no allocation per member), the decoder uses
  * cJSON. Never judges: a decoded value is well-formed, not plausible. */
 #include "schemas/evidence.h"
@@ -73,6 +74,11 @@ static const struct member phase_members[] = {
     MEMBER(phase_evidence, zombies, KIND_U64),
     MEMBER(phase_evidence, survivors, KIND_U64),
     MEMBER(phase_evidence, seccomp_count, KIND_U64),
+};
+
+static const struct member template_members[] = {
+    MEMBER(evidence, template_generation, KIND_U64),
+    MEMBER(evidence, template_jobs, KIND_U64),
 };
 
 static const struct member evidence_members[] = {
@@ -232,6 +238,10 @@ int evidence_encode(const struct evidence *ev, struct buf *out, struct err *err)
 {
     buf_printf(out, "{\"format\":%d,", FORMAT);
     put_members(out, evidence_members, COUNT_OF(evidence_members), ev);
+    if (ev->template_generation) {
+        buf_puts(out, ",");
+        put_members(out, template_members, COUNT_OF(template_members), ev);
+    }
     put_bits(out, "controls_applied", control_names, CONTROL_COUNT, ev->controls_applied);
     put_bits(out, "controls_missing", control_names, CONTROL_COUNT, ev->controls_missing);
     put_phase(out, "compile", &ev->compile);
@@ -432,9 +442,15 @@ static int get_phase(const cJSON *root, const char *key, struct phase_evidence *
 static int get_evidence(const cJSON *root, struct evidence *ev, struct err *err)
 {
     /* others: format, two lists of controls, two phases, collection_errors */
-    if (get_members(root, "document", evidence_members, COUNT_OF(evidence_members), 6, ev, err) !=
-        0)
+    size_t others = 6, forked = COUNT_OF(template_members), own = COUNT_OF(evidence_members);
+    bool is_fork = cJSON_HasObjectItem(root, template_members[0].name);
+    if (get_members(root, "document", evidence_members, own, others + (is_fork ? forked : 0), ev,
+                    err) != 0 ||
+        (is_fork &&
+         get_members(root, "document", template_members, forked, own + others, ev, err) != 0))
         return -1;
+    if (is_fork && ev->template_generation == 0)
+        return wrong(err, template_members[0].name, "0 is left out");
     uint64_t format = 0;
     if (get_u64(cJSON_GetObjectItemCaseSensitive(root, "format"), "format", FORMAT, &format, err) !=
             0 ||

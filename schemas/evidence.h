@@ -66,8 +66,9 @@ struct evidence {
     uint64_t ns_pid, ns_mnt, ns_net, ns_ipc, ns_uts, ns_cgroup, ns_user; /* inode numbers, 0 = the host's */
     char filter_sha256[65];
     char toolchain[64];    /* "gcc 12.2.0-14" */
-    char tier[16];         /* "cold"; later "warm", "template", "cached" */
     char compile_cache[8]; /* "hit": not compiled for this job; "miss"; "off": nothing was looked for */
+    char tier[16];         /* "cold", "warm", "template" */
+    uint64_t template_generation, template_jobs; /* which template, and its how manieth fork; 0 = none */
     char cgroup_backend[4]; /* "v1" or "v2" */
     int64_t started_wall_ns, ended_wall_ns; /* Unix time */
     uint64_t setup_ns, teardown_ns;

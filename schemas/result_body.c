@@ -253,6 +253,10 @@ static void put_evidence(struct buf *out, const struct result *result, const str
     put_text(out, "toolchain", ev->toolchain);
     put_text(out, "tier", ev->tier);
     put_text(out, "compile_cache", ev->compile_cache);
+    if (ev->template_generation)
+        buf_printf(out, "\"template\":{\"generation\":%llu,\"jobs\":%llu},",
+                   (unsigned long long)ev->template_generation,
+                   (unsigned long long)ev->template_jobs);
     buf_puts(out, "\"queue\":{");
     put_time(out, "received", result->times.received, ",");
     put_time(out, "validated", result->times.validated, ",");

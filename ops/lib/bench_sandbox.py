@@ -79,6 +79,20 @@ def peers(directory, say):
     return found
 
 
+def forks(case, bare):
+    """The template tier beside the cold one, where the language has it."""
+    if not case["fork_us"]:
+        return {}
+    fork = quantiles(case["fork_us"])
+    rows = {"template_us": fork, "unsandboxed_to_template_p50": round(bare["p50"] / fork["p50"], 1),
+            "template_per_second": case["forks_per_second"],
+            "template_steps_p50_us": {step: quantiles(values)["p50"] for step, values in case["fork_steps"].items()}}
+    if case["fork_ahead_us"]:
+        ahead = quantiles(case["fork_ahead_us"])
+        rows.update({"template_ahead_us": ahead, "unsandboxed_to_template_ahead_p50": round(bare["p50"] / ahead["p50"], 1)})
+    return rows
+
+
 def figures(raw):
     floor = quantiles(raw["floor"]["us"])
     result = {"floor_us": floor, "per_second": {"floor": raw["floor"]["per_second"],
@@ -93,6 +107,7 @@ def figures(raw):
         result["cases"][case["name"]] = {
             "unsandboxed_us": bare, "sandboxed_us": boxed, "added_p50_us": round(boxed["p50"] - bare["p50"], 1),
             "ratio_p50": round(boxed["p50"] / bare["p50"], 3), "p99_to_p50": round(boxed["p99"] / boxed["p50"], 2),
+            **forks(case, bare),
             "steps_p50_us": {step: quantiles(values)["p50"] for step, values in case["steps"].items()}}
     return result
 
@@ -103,6 +118,8 @@ def plot(result, path):
     rows = [("floor: spawn of static C", result["floor_us"], "#888")]
     for name, case in result["cases"].items():
         rows += [(f"{name}, unsandboxed", case["unsandboxed_us"], "#888"), (f"{name}, Rustbox", case["sandboxed_us"], "#2563a8")]
+        rows += [(f"{name}, {text}", case[key], "#2563a8") for key, text in
+                 (("template_us", "template"), ("template_ahead_us", "template, made ahead")) if key in case]
     rows += [(f"static C, {name}", peer["us"], "#c26a1a") for name, peer in result["peers"].items()]
     low, high = 100, max(row[1]["p95"] for row in rows) * 1.3
     place = lambda us: 220 + 560 * math.log(max(us, low) / low) / math.log(high / low)

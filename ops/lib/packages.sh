@@ -4,7 +4,7 @@
 
 PACKAGES_RUN=(ca-certificates gcc g++ libc6-dev make cmake ninja-build pkg-config librdkafka-dev libseccomp-dev libpq-dev
     libjansson-dev libcurl4-openssl-dev libc-ares-dev libcjson-dev libmicrohttpd-dev libssl-dev postgresql-15 openjdk-17-jdk-headless
-    maven python3 golang-go rustc nodejs esbuild runit iproute2 procps openssl curl kcat)
+    maven python3 libpython3.11-dev golang-go rustc nodejs esbuild runit iproute2 procps openssl curl kcat)
 PACKAGES_TEST=(libcmocka-dev clang libclang-rt-14-dev jq nginx-light qemu-system-x86 busybox-static)
 
 packages_missing() {

@@ -7,7 +7,9 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/strict.h"
 #include "lib/log/log.h"
+#include "sandbox/caps.h"
 #include "sandbox/job.h"
+#include "sandbox/template.h"
 #include "sandbox/trial.h"
 #include <fcntl.h>
 #include <getopt.h>
@@ -23,6 +25,7 @@
 #define PEERS_MAX 4
 #define ARGS_MAX 40
 #define SLICES 5 /* of a rate: the things measured take turns */
+#define WARM_KEPT 2
 #define SLOTS 2
 #define SETTLE_NS INT64_C(15000000)
 
@@ -53,6 +56,9 @@ struct bench_case {
     const char *argv[ARGS_MAX]; /* without a sandbox */
     char *room[ARGS_MAX];
     struct series bare, boxed, warm, steps[STEP_COUNT], warm_steps[STEP_COUNT];
+    /* Forks of a template, made for the job and made ahead; empty where there is no template. */
+    struct series fork, fork_ahead, fork_steps[STEP_COUNT];
+    double forks_per_second;
 };
 
 struct peer {
@@ -216,7 +222,7 @@ static void run_boxed(struct bench_case *of, struct series *into, struct series 
     const int64_t *at = slot.job.at;
     add(&steps[0], at[STEP_began] - slot.begin_ns);
     /* Of a warm one, the steps from channels to read_back were done before it was asked for. */
-    bool warm = strcmp(slot.job.ev.tier, "warm") == 0;
+    bool warm = at[STEP_read_back] < at[STEP_began];
     for (int i = warm ? STEP_placed : 1; i < STEP_COUNT; i++)
         add(&steps[i], at[i] - at[warm && i == STEP_placed ? STEP_began : i - 1]);
 }
@@ -291,10 +297,32 @@ static void measure_rates(void)
         for (size_t p = 0; p < bench.peer_count; p++)
             peers[p] += (double)rate_spawn(bench.peers[p].argv, tenth);
     }
+    for (size_t i = 0; i < bench.case_count; i++)
+        if (host.templates && bench.cases[i].language == LANGUAGE_python)
+            bench.cases[i].forks_per_second =
+                1e9 * (double)bench.rate / (double)rate_boxed(&bench.cases[i], bench.rate);
     bench.floor.per_second = 1e9 * (double)(slice / SLOTS * SLOTS * SLICES) / floor;
     bench.boxed_per_second = 1e9 * (double)(slice * SLICES) / boxed;
     for (size_t p = 0; p < bench.peer_count; p++)
         bench.peers[p].per_second = 1e9 * (double)(tenth / SLOTS * SLOTS * SLICES) / peers[p];
+}
+
+/* Without and with sandboxes made ahead; those of before are of the other kind, and used up. */
+static void measure_tiers(struct bench_case *of, struct series *plain, struct series *steps,
+                          struct series *ahead, struct series *ahead_steps)
+{
+    static struct series nothing, no_steps[STEP_COUNT];
+    struct warm_pool *pool = host.warm;
+    host.warm = NULL;
+    settle();
+    run_boxed(of, plain, steps);
+    host.warm = pool;
+    for (int i = 0; pool && i <= WARM_KEPT; i++) {
+        bool last = i == WARM_KEPT;
+        settle();
+        run_boxed(of, last ? ahead : &nothing, last && ahead_steps ? ahead_steps : no_steps);
+    }
+    settle();
 }
 
 static void measure(void)
@@ -308,16 +336,12 @@ static void measure(void)
             struct bench_case *of = &bench.cases[i];
             const char *const *env = host.toolchains[of->language].run.env;
             add(&of->bare, spawn_once(of->argv, env));
-            struct warm_pool *pool = host.warm;
-            host.warm = NULL;
-            settle();
-            run_boxed(of, &of->boxed, of->steps);
-            host.warm = pool;
-            if (!pool)
-                continue;
-            settle();
-            run_boxed(of, &of->warm, of->warm_steps);
-            settle();
+            struct template_pool *templates = host.templates;
+            host.templates = NULL;
+            measure_tiers(of, &of->boxed, of->steps, &of->warm, of->warm_steps);
+            host.templates = templates;
+            if (templates && of->language == LANGUAGE_python)
+                measure_tiers(of, &of->fork, of->fork_steps, &of->fork_ahead, NULL);
         }
         for (size_t i = 0; i < bench.peer_count; i++)
             add(&bench.peers[i].series, spawn_once(bench.peers[i].argv, NULL));
@@ -367,6 +391,11 @@ static void print_all(void)
         print_series(&of->boxed);
         printf(",\"warm_us\":");
         print_series(&of->warm);
+        printf(",\"forks_per_second\":%.1f,\"fork_us\":", of->forks_per_second);
+        print_series(&of->fork);
+        printf(",\"fork_ahead_us\":");
+        print_series(&of->fork_ahead);
+        print_steps(",\"fork_steps\":", of->fork_steps);
         print_steps(",\"steps\":", of->steps);
         print_steps(",\"warm_steps\":", of->warm_steps);
         putchar('}');
@@ -426,6 +455,16 @@ static void bare_commands(void)
     }
 }
 
+static void await_template(void)
+{
+    const struct limits limits = limits_run(LANGUAGE_python, PROFILE_JUDGE);
+    for (int i = 0; host.templates && !template_ready(&host, LANGUAGE_python, &limits); i++) {
+        if (i == 1000)
+            die("template", "it was not ready in time");
+        settle();
+    }
+}
+
 static void parse(int argc, char **argv)
 {
     static const struct option table[] = {
@@ -445,7 +484,7 @@ static void parse(int argc, char **argv)
         else if (option == 'p')
             add_peer(optarg);
         else if (option == 'w')
-            bench.config.warm = optarg[0] == '0' ? 0 : 2;
+            bench.config.warm = optarg[0] == '0' ? 0 : WARM_KEPT;
         else
             bad |= option == '?' ||
                    span_u64(span_text(optarg), option == 'n' ? &bench.rounds : &bench.rate) != 0;
@@ -460,12 +499,15 @@ int main(int argc, char **argv)
     parse(argc, argv);
     log_open("rustbox-sandbox-bench", LOG_WARN, STDERR_FILENO, &clock_system);
     bench.config.slots = SLOTS;
-    if (host_open(&bench.config, &host, &err) != 0 || host_drop_bounding() != 0 ||
+    bench.config.template_python = template_built();
+    bench.config.template_jobs = bench.config.template_minutes = 1000000;
+    if (host_open(&bench.config, &host, &err) != 0 || caps_drop_bounding() != 0 ||
         trial_run(&host, false, &err) != 0) {
         host_close(&host);
         die("launcher", err.message);
     }
     bare_commands();
+    await_template();
     if (bench.rounds)
         measure();
     if (bench.rate)
