@@ -234,7 +234,8 @@ static void start(struct template_pool *pool, struct template *tpl)
 int template_open(struct host *host, struct err *err)
 {
     if (!host->config.template_python || !template_built() ||
-        !host->toolchains[LANGUAGE_python].available || (host->config.layers_off & LAYER_PID))
+        !host->toolchains[LANGUAGE_python].available ||
+        (host->config.layers_off & (LAYER_PID | LAYER_VIEW)))
         return 0;
     /* Now: the bounding set will be empty when a later template is started. */
     if (caps_keep_over_exec(TEMPLATE_CAPS) != 0)
