@@ -181,7 +181,7 @@ static void start_phase(struct job *job, bool compile)
     /* A fork knows no arguments, and modules of its own must come before hidden ones. */
     bool plain = job->given.args_len == 0 && job->given.file_count == 0;
     bool shared = !compile && !job->request.high_assurance &&
-                  (plain || start.language != LANGUAGE_python);
+                  (plain || start.language != LANGUAGE_python || !job->host->templates);
     if (shared)
         start.template = !job->refused && template_ready(job->host, start.language, &start.limits);
     if (shared)

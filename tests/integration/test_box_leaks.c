@@ -93,7 +93,7 @@ static void test_tier(void **state)
 {
     (void)state;
     static const char echo[] = "import sys\nsys.stdout.write(sys.stdin.read())\n";
-    const char *const extra[] = {"--warm", "1", NULL};
+    const char *const extra[] = {"--warm", "1", "--template", "python=0", NULL};
     struct evidence first, second, third;
     box_fixture_start(&fixture, extra);
     run_one(echo, "one", CAUSE_normal_exit, &first);
