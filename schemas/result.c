@@ -218,7 +218,8 @@ static int get_names(const cJSON *meta, struct result *out, struct err *err)
         return wrong("profile", err);
     if (uuid_parse(span_text(result_get_text(meta, "id")), &out->id))
         return wrong("id", err);
-    if (span_copy(span_text(result_get_text(meta, "policy")), out->policy, sizeof out->policy))
+    struct span policy = span_text(result_get_text(meta, "policy"));
+    if (!utf8_valid(policy) || span_copy(policy, out->policy, sizeof out->policy))
         return wrong("policy", err);
     if (hex_decode(span_text(result_get_text(meta, "digest")), out->digest, sizeof out->digest))
         return wrong("digest", err);
