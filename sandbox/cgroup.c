@@ -43,7 +43,11 @@ int cgroup_write(int dir, const char *file, const char *text, struct err *err)
     AUTO_FD int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
-    if (write(fd, text, strlen(text)) < 0)
+    ssize_t wrote;
+    do /* lowering a memory limit reclaims, and a signal ends that */
+        wrote = write(fd, text, strlen(text));
+    while (wrote < 0 && errno == EINTR);
+    if (wrote < 0)
         return err_sys(err, ERR_SYSTEM, "write %s to %s of a control group", text, file);
     return 0;
 }

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #define SETUP_NS INT64_C(10000000000) /* for the payload to report itself ready */
+#define FORK_NS INT64_C(3000000000)   /* the same when it is a fork; then the job runs cold */
 #define EMPTY_NS INT64_C(1000000)     /* between looks whether the group is empty */
 #define EMPTY_TRIES 2000
 #define INODES_MIN 2048
@@ -117,7 +118,8 @@ static int watch_all(struct phase *phase, struct err *err)
     for (int i = 0; i < PIPE_COUNT; i++)
         if (loop_add(loop, &phase->outputs[i].watch, phase->outputs[i].pipe, EPOLLIN, err) != 0)
             return -1;
-    return loop_timer(phase->timer_fd, phase->began_ns + SETUP_NS, err);
+    return loop_timer(phase->timer_fd,
+                      phase->began_ns + (phase->spec.template ? FORK_NS : SETUP_NS), err);
 }
 
 static void set_outputs(struct phase *phase, const struct phase_start *start);

@@ -1,5 +1,6 @@
-/* The launcher's side of template.h: starting, ordering, replacing. At most two templates live at a
- * time, the one in use and the one that is about to take its place. */
+/* The launcher's side of template.h: starting, ordering, replacing. Three live at most: the one in
+ * use, the one about to take its place, and the one before, which still carries out what it was
+ * ordered. */
 #include "sandbox/template.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
@@ -26,7 +27,7 @@
 
 #define BACKOFF_MIN_NS INT64_C(1000000000)
 #define BACKOFF_MAX_NS INT64_C(60000000000)
-#define START_NS INT64_C(20000000000) /* to say that it is ready */
+#define START_NS INT64_C(20000000000) /* to say that it is ready, or to leave */
 #define ROOT_BYTES (8 << 20)
 
 /* What the fork's confinement needs, and no more. */
@@ -42,12 +43,12 @@ struct template
     int fd, words; /* its pair; what it says on stderr, for the log */
     bool ready;
     uint32_t generation, jobs;
-    int64_t born_ns;
+    int64_t born_ns, retired_ns;
 };
 
 struct template_pool {
     struct host *host;
-    struct template current, next;
+    struct template current, next, retired;
     uint32_t generations, failures;
     int64_t retry_ns;
     uint64_t stack_bytes; /* forks have the stack and the threads' stacks of their template */
@@ -84,13 +85,37 @@ static void failed(struct template_pool *pool, struct template *tpl, const char 
     pool->retry_ns = loop_now_ns() + (pause < BACKOFF_MAX_NS ? pause : BACKOFF_MAX_NS);
 }
 
+/* Another place in the pool for the same template. */
+static void move(struct template_pool *pool, struct template *from, struct template *to)
+{
+    struct err err;
+    loop_remove(&pool->host->loop, &from->watch);
+    *to = *from;
+    from->pid = 0;
+    if (loop_add(&pool->host->loop, &to->watch, to->fd, EPOLLIN, &err) != 0)
+        failed(pool, to, err.message);
+}
+
+/* Killed, it would take the orders along that it has not read, and leave its helper to whoever
+ * reaps orphans: a sandbox's init cannot end before that. So it reads to the end and goes. */
+static void retire(struct template_pool *pool)
+{
+    drop(&pool->retired, "it did not leave");
+    shutdown(pool->current.fd, SHUT_WR);
+    pool->current.retired_ns = loop_now_ns();
+    move(pool, &pool->current, &pool->retired);
+}
+
 static void on_template(struct watch *watch, uint32_t events)
 {
     (void)events;
     struct template_pool *pool = watch->owner;
-    struct template *tpl = watch == &pool->current.watch ? &pool->current : &pool->next;
-    struct err err;
+    struct template *tpl = watch == &pool->current.watch ? &pool->current
+                           : watch == &pool->next.watch  ? &pool->next
+                                                         : &pool->retired;
     char byte;
+    if (tpl == &pool->retired)
+        return drop(tpl, NULL);
     if (recv(tpl->fd, &byte, 1, MSG_DONTWAIT) != 1)
         return failed(pool, tpl, tpl->ready ? "it died" : "it did not start");
     tpl->ready = true;
@@ -100,12 +125,9 @@ static void on_template(struct watch *watch, uint32_t events)
               kv("start_ms", (loop_now_ns() - tpl->born_ns) / 1000000));
     if (tpl == &pool->current)
         return;
-    drop(&pool->current, NULL);
-    loop_remove(&pool->host->loop, &tpl->watch);
-    pool->current = pool->next;
-    pool->next.pid = 0;
-    if (loop_add(&pool->host->loop, &pool->current.watch, pool->current.fd, EPOLLIN, &err) != 0)
-        failed(pool, &pool->current, err.message);
+    if (pool->current.pid)
+        retire(pool);
+    move(pool, &pool->next, &pool->current);
 }
 
 static int add_file(int dir, const char *name, struct span content)
@@ -255,6 +277,7 @@ void template_close(struct host *host)
         return;
     drop(&host->templates->current, NULL);
     drop(&host->templates->next, NULL);
+    drop(&host->templates->retired, NULL);
     free(host->templates);
     host->templates = NULL;
 }
@@ -266,6 +289,8 @@ bool template_ready(struct host *host, enum language language, const struct limi
         return false;
     struct template *now = &pool->current;
     const int64_t age = loop_now_ns() - now->born_ns;
+    if (pool->retired.pid && loop_now_ns() - pool->retired.retired_ns > START_NS)
+        drop(&pool->retired, "it did not leave");
     if (now->pid == 0)
         start(pool, now);
     else if (!now->ready && age > START_NS)

@@ -101,6 +101,47 @@ static void test_replaced(void **state)
     box_fixture_stop(&fixture);
 }
 
+static bool log_says(const char *text)
+{
+    char line[512];
+    bool found = false;
+    FILE *log = fopen(fixture.log, "re");
+    while (log && !found && fgets(line, sizeof line, log))
+        found = strstr(line, text) != NULL;
+    if (log)
+        fclose(log);
+    return found;
+}
+
+/* Orders that a template has not read when its successor is ready are still carried out. */
+static void test_replaced_with_orders(void **state)
+{
+    (void)state;
+    box_fixture_start(&fixture,
+                      (const char *const[]){"--template-jobs", "1", "--slots", "2", NULL});
+    assert_int_equal(run_in_fork("pass\n").generation, 1);
+    pid_t old = template_pid();
+    kill(old, SIGSTOP);
+    for (int i = 0; i < 2; i++) {
+        struct err err;
+        struct box_job job = box_fixture_job(LANGUAGE_python, "print(1)\n");
+        assert_int_equal(box_submit(fixture.box, &job, &err), 0);
+    }
+    for (int i = 0; i < 200 && !log_says("generation=2"); i++)
+        usleep(10000);
+    assert_true(log_says("event=template_ready language=python generation=2"));
+    kill(old, SIGCONT);
+    for (int i = 0; i < 2; i++) {
+        struct box_report report;
+        box_fixture_next(&fixture, &report);
+        assert_true(span_is(report.out, "1\n"));
+        assert_string_equal(report.evidence.tier, "template");
+        assert_int_equal(report.evidence.template_generation, 1);
+        box_report_done(&report);
+    }
+    box_fixture_stop(&fixture);
+}
+
 static void test_dies(void **state)
 {
     (void)state;
@@ -167,8 +208,11 @@ static void test_limits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_which), cmocka_unit_test(test_replaced), cmocka_unit_test(test_dies),
-        cmocka_unit_test(test_silent), cmocka_unit_test(test_limits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_which),
+                                       cmocka_unit_test(test_replaced),
+                                       cmocka_unit_test(test_replaced_with_orders),
+                                       cmocka_unit_test(test_dies),
+                                       cmocka_unit_test(test_silent),
+                                       cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
