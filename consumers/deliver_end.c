@@ -58,7 +58,7 @@ static int write_attempt(struct deliver *d, const struct job *job, const struct 
                                       .latency_us = end->answer.latency_us,
                                       .outcome = end->decision.outcome,
                                       .next_due_ms = end->decision.due_ms,
-                                      .disable_endpoint = end->disable};
+                                      .disable_endpoint = end->decision.disable};
     struct envelope env = our_own(&job->env, RECORD_attempt);
 
     memcpy(attempt.address, end->answer.address, sizeof attempt.address);

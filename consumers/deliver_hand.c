@@ -14,7 +14,6 @@
 
 #define SWEEP_MS 10000
 #define REASON_GONE "the receiver answered 410 Gone"
-#define REASON_FAILING "every delivery failed for 120 hours"
 
 /* ---- lists ---- */
 
@@ -392,9 +391,8 @@ static void learn(struct deliver *d, struct live *live, struct job_end *end)
     }
     if (decision->outcome == OUTCOME_DELIVERED)
         breaker_succeeded(&live->breaker);
-    else if (breaker_failed(&live->breaker, blamed, d->breaker_failures, mono_ms,
-                            deliver_wall_ms(d)))
-        end->disable = true;
+    else
+        breaker_failed(&live->breaker, blamed, d->breaker_failures, mono_ms);
     if (blamed)
         cap_troubled(&live->cap, mono_ms);
     else
@@ -402,8 +400,7 @@ static void learn(struct deliver *d, struct live *live, struct job_end *end)
                      d->endpoint_most ? d->endpoint_most : d->most);
     if (decision->asked_wait_ms > 0 && d->breaker_failures)
         breaker_asked_to_wait(&live->breaker, decision->asked_wait_ms, mono_ms);
-    end->reason = decision->disable ? REASON_GONE : end->disable ? REASON_FAILING : NULL;
-    end->disable |= decision->disable;
+    end->reason = decision->disable ? REASON_GONE : NULL;
 }
 
 static int ended(struct deliver *d, struct job *job, const struct post_answer *answer,

@@ -161,8 +161,7 @@ void job_list_remove(struct job_list *list, struct job *job);
 struct job_end {
     struct rules_decision decision;
     struct post_answer answer; /* zeroed when nothing was sent */
-    bool disable;
-    const char *reason;
+    const char *reason;        /* of decision.disable */
 };
 int end_write(struct deliver *d, const struct job *job, const struct job_end *end,
               struct err *err) MUST_CHECK;

@@ -49,11 +49,9 @@ static void open_breaker(struct rules_breaker *breaker, int64_t mono_ms)
     breaker->until_ms = mono_ms + (wait_ms > RULES_BREAKER_MAX_MS ? RULES_BREAKER_MAX_MS : wait_ms);
 }
 
-bool breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failures_allowed,
-                    int64_t mono_ms, int64_t wall_ms)
+void breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failures_allowed,
+                    int64_t mono_ms)
 {
-    if (breaker->failing_since_ms == 0)
-        breaker->failing_since_ms = wall_ms;
     if (!blamed) { /* it answers: alive, though of no use to this message */
         breaker->failures = breaker->opened = 0;
         breaker->state = BREAKER_CLOSED;
@@ -62,7 +60,11 @@ bool breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failure
     else if (breaker->state == BREAKER_CLOSED && ++breaker->failures >= failures_allowed &&
              failures_allowed > 0)
         open_breaker(breaker, mono_ms);
-    return wall_ms - breaker->failing_since_ms >= RULES_DISABLE_MS;
+}
+
+bool breaker_rests(const struct rules_breaker *breaker)
+{
+    return breaker->state == BREAKER_CLOSED && breaker->failures == 0;
 }
 
 void breaker_asked_to_wait(struct rules_breaker *breaker, int64_t wait_ms, int64_t mono_ms)

@@ -182,7 +182,7 @@ void lives_sweep(struct deliver *d, bool all)
         next = live->next;
         bool idle = live->waiting.count == 0 && live->in_flight == 0 && !live->startable &&
                     now_ms - live->idle_ms > IDLE_MS;
-        if (all || (idle && live->breaker.failing_since_ms == 0))
+        if (all || (idle && breaker_rests(&live->breaker)))
             live_free(d, live);
         else if (idle)
             forget_document(live); /* its trouble is remembered, its secrets need not be */

@@ -3,7 +3,7 @@
  * way (breaker, cap, shares).
  *
  * Times are milliseconds; `now_ms` is Unix time where a due time is meant, and monotonic in breaker
- * and cap, save for `failing_since_ms`. */
+ * and cap. */
 #pragma once
 #include "schemas/webhook.h"
 
@@ -54,13 +54,11 @@ bool rules_blames_endpoint(const struct rules_decision *decision, uint16_t statu
 #define RULES_BREAKER_FAILURES 5 /* one after the other */
 #define RULES_BREAKER_MIN_MS 5000
 #define RULES_BREAKER_MAX_MS 600000
-#define RULES_DISABLE_MS INT64_C(432000000) /* all failing for 120 h */
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 struct rules_breaker { /* zeroed: closed */
     enum breaker_state state;
     unsigned failures, opened; /* in a row */
     int64_t until_ms;          /* open: monotonic */
-    int64_t failing_since_ms;  /* Unix time of the first failure after the last success; 0 = none */
 };
 /* May a delivery start? Half-open lets a single one through: call breaker_started for it.
  * *wait_ms: how long to keep away otherwise. failures_allowed 0: never opens. */
@@ -69,10 +67,11 @@ void breaker_started(struct rules_breaker *breaker);
 /* The attempt that was let through never happened (taken away by a rebalance). */
 void breaker_withdrawn(struct rules_breaker *breaker);
 void breaker_succeeded(struct rules_breaker *breaker);
-/* blamed: see rules_blames_endpoint. True: everything failed for so long that the endpoint is to be
- * disabled. */
-bool breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failures_allowed,
-                    int64_t mono_ms, int64_t wall_ms);
+/* blamed: see rules_blames_endpoint. */
+void breaker_failed(struct rules_breaker *breaker, bool blamed, unsigned failures_allowed,
+                    int64_t mono_ms);
+/* Nothing to remember of it. */
+bool breaker_rests(const struct rules_breaker *breaker);
 /* 429 and 503: the endpoint asks to be left alone; at most a minute for all its messages. */
 void breaker_asked_to_wait(struct rules_breaker *breaker, int64_t wait_ms, int64_t mono_ms);
 

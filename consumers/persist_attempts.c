@@ -1,6 +1,7 @@
 /* Attempts (persist_attempts.h). A message's row follows its attempts in their order: one of an
  * older generation, or with a number that was there already, changes nothing. */
 #include "consumers/persist_attempts.h"
+#include "consumers/persist_rules.h"
 #include "consumers/stage_util.h"
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
@@ -9,7 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define STATEMENTS 5 /* at most, of one attempt */
+#define STATEMENTS 4 /* at most, of one attempt */
 
 static const struct db_statement insert = {
     "attempt_insert",
@@ -25,24 +26,38 @@ static const struct db_statement park = {
     "attempt_park", "UPDATE rustbox.outbox SET next_due_at = $6 WHERE submission_id = $1 AND "
                     "event = $2 AND endpoint_id = $3 AND generation = $4 AND attempts <= $5 AND "
                     "state = 'pending'"};
-/* One that was enabled by hand after the attempt stays enabled. */
+#define ENABLED "coalesce(enabled_at, created_at)"
+/* The first failure after the last success, or after it was enabled by hand; a repeated one that a
+ * success has followed meanwhile is none. */
+static const struct db_statement fail = {
+    "attempt_fail",
+    "UPDATE rustbox.webhook_endpoints e SET failing_since = $2 WHERE id = $1 AND kind = 'project' "
+    "AND disabled_at IS NULL AND deleted_at IS NULL AND " ENABLED
+    " < $2 AND (failing_since IS NULL "
+    "OR failing_since <= " ENABLED ") AND NOT EXISTS (SELECT FROM rustbox.webhook_attempts a "
+    "WHERE a.endpoint_id = e.id AND a.at >= $2 AND a.outcome = 'delivered')"};
+/* At once ($6 NULL), or when all have failed since $6. One that was enabled by hand after the
+ * attempt stays enabled. */
 static const struct db_statement disable = {
     "attempt_disable",
-    "UPDATE rustbox.webhook_endpoints SET disabled_at = $2, disabled_reason = $3, "
-    "version = version + 1 WHERE id = $1 AND disabled_at IS NULL AND deleted_at IS NULL AND "
-    "coalesce(enabled_at, created_at) < $2"};
-static const struct db_statement tell = {
-    "attempt_tell",
+    "WITH gone AS (UPDATE rustbox.webhook_endpoints SET disabled_at = $2, disabled_reason = $3, "
+    "failing_since = NULL, version = version + 1 WHERE id = $1 AND disabled_at IS NULL AND "
+    "deleted_at IS NULL AND " ENABLED " < $2 AND ($6::timestamptz IS NULL OR (kind = 'project' AND "
+    "failing_since > " ENABLED
+    " AND failing_since <= $6)) RETURNING id, project_id, kind), told AS ("
     "INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, project_id, data) "
-    "SELECT $3, 'endpoint.disabled', w.id, g.project_id, $4 FROM rustbox.webhook_endpoints g "
+    "SELECT $4, 'endpoint.disabled', w.id, g.project_id, $5 FROM gone g "
     "JOIN rustbox.webhook_endpoints w ON w.project_id = g.project_id AND w.id <> g.id AND "
     "w.kind = 'project' AND w.disabled_at IS NULL AND w.deleted_at IS NULL AND "
-    "'endpoint.disabled' = ANY(w.events) WHERE g.id = $1 AND g.kind = 'project' AND "
-    "g.disabled_at = $2 ON CONFLICT DO NOTHING"};
-static const struct db_statement finish = {
-    "attempt_finish", "UPDATE rustbox.webhook_endpoints SET deleted_at = $2, sealed = NULL, "
-                      "version = version + 1 WHERE id = $1 AND kind = 'submission' AND "
-                      "deleted_at IS NULL"};
+    "'endpoint.disabled' = ANY(w.events) WHERE g.kind = 'project' ON CONFLICT DO NOTHING) "
+    "SELECT id FROM gone"};
+/* A one-submission endpoint goes with its delivery, any other fails no longer. */
+static const struct db_statement succeed = {
+    "attempt_succeed",
+    "UPDATE rustbox.webhook_endpoints SET failing_since = NULL, deleted_at = CASE kind WHEN "
+    "'submission' THEN $2 END, sealed = CASE kind WHEN 'project' THEN sealed END, version = "
+    "version + (kind = 'submission')::integer WHERE id = $1 AND deleted_at IS NULL AND "
+    "(kind = 'submission' OR failing_since <= $2)"};
 
 void attempt_judge(struct signing *signing, const struct record *rec, struct attempt_item *item)
 {
@@ -152,39 +167,51 @@ static struct uuid subject_of(const struct attempt_item *item)
     return id;
 }
 
-static int send_disable(struct sender *to, const struct attempt_item *item, struct err *err)
+static int send_disable(struct sender *to, const struct attempt_item *item, const char *reason,
+                        int64_t failing_since_ms, struct err *err)
 {
     char endpoint[UUID_TEXT], at[RFC3339_TEXT];
     BUF_AUTO struct buf data = {.max = 1000};
     struct uuid subject = subject_of(item);
-    struct db_param when = ms_or_null(item->attempt.at_ms);
-    struct db_param off[] = {db_uuid(&item->env.endpoint), when, db_text(item->attempt.reason)};
-    if (send(to, &disable, off, COUNT_OF(off), err))
-        return -1;
     uuid_format(&item->env.endpoint, endpoint);
     rfc3339_format(item->attempt.at_ms * 1000000, at);
     buf_printf(&data, "{\"endpoint_id\":\"%s\",\"disabled_at\":\"%s\",\"reason\":", endpoint, at);
-    json_quote(span_text(item->attempt.reason), &data);
+    json_quote(span_text(reason), &data);
     buf_puts(&data, "}");
-    struct db_param told[] = {db_uuid(&item->env.endpoint), when, db_uuid(&subject),
-                              db_span(buf_span(&data))};
-    return send(to, &tell, told, COUNT_OF(told), err);
+    struct db_param params[] = {db_uuid(&item->env.endpoint),
+                                ms_or_null(item->attempt.at_ms),
+                                db_text(reason),
+                                db_uuid(&subject),
+                                db_span(buf_span(&data)),
+                                ms_or_null(failing_since_ms)};
+    return send(to, &disable, params, COUNT_OF(params), err);
 }
 
-static int send_all(struct sender *to, const struct attempt_item *item, struct err *err)
+/* What the attempt means for its endpoint. */
+static int send_endpoint(struct sender *to, struct attempt_item *item, struct err *err)
 {
     const struct webhook_attempt *attempt = &item->attempt;
-    if (attempt->outcome != OUTCOME_PARKED && send_attempt(to, item, err))
+    struct db_param params[] = {db_uuid(&item->env.endpoint), ms_or_null(attempt->at_ms)};
+    bool failed = persist_failed(attempt);
+    if (attempt->outcome == OUTCOME_DELIVERED)
+        return send(to, &succeed, params, COUNT_OF(params), err);
+    if (failed && send(to, &fail, params, COUNT_OF(params), err))
+        return -1;
+    if (!failed && !attempt->disable_endpoint)
+        return 0;
+    item->reason = attempt->disable_endpoint ? attempt->reason : PERSIST_FAILING_REASON;
+    item->disable_at = to->sent;
+    return send_disable(to, item, item->reason,
+                        attempt->disable_endpoint ? 0 : attempt->at_ms - PERSIST_FAILING_MS, err);
+}
+
+static int send_all(struct sender *to, struct attempt_item *item, struct err *err)
+{
+    if (item->attempt.outcome != OUTCOME_PARKED && send_attempt(to, item, err))
         return -1;
     if (send_state(to, item, err))
         return -1;
-    if (attempt->disable_endpoint && send_disable(to, item, err))
-        return -1;
-    if (attempt->outcome == OUTCOME_DELIVERED) {
-        struct db_param params[] = {db_uuid(&item->env.endpoint), ms_or_null(attempt->at_ms)};
-        return send(to, &finish, params, COUNT_OF(params), err);
-    }
-    return 0;
+    return send_endpoint(to, item, err);
 }
 
 int attempts_store(struct db *db, struct attempt_item *items, size_t count,
@@ -205,6 +232,8 @@ int attempts_store(struct db *db, struct attempt_item *items, size_t count,
         rc = db_commit(db, err);
     if (db_pipeline_finish(db, results, to.sent, NULL, err))
         rc = -1;
+    for (size_t i = 0; !rc && i < count; i++)
+        items[i].disabled = items[i].reason && db_rows(&results[items[i].disable_at]) > 0;
     for (size_t i = 0; !rc && i < to.sent; i++)
         db_result_done(&results[i]);
     free(results);
@@ -223,11 +252,11 @@ int attempts_report(const struct attempt_item *items, size_t count, struct outbo
             continue;
         }
         metric_add(METRIC_attempts_stored_total, attempt_outcome_name(item->attempt.outcome), 1);
-        if (!item->attempt.disable_endpoint)
+        if (!item->disabled)
             continue;
         metric_add(METRIC_endpoints_disabled_total, NULL, 1);
         log_event(LOG_WARN, "endpoint_disabled", kv_uuid("endpoint", &item->env.endpoint),
-                  kv("why", item->attempt.reason));
+                  kv("why", item->reason));
     }
     return 0;
 }

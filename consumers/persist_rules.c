@@ -56,3 +56,10 @@ const char *persist_event(enum verdict verdict)
     return strcmp(verdict_job_status(verdict), "error") == 0 ? "submission.failed"
                                                              : "submission.completed";
 }
+
+bool persist_failed(const struct webhook_attempt *attempt)
+{
+    if (attempt->outcome != OUTCOME_RETRY && attempt->outcome != OUTCOME_DEAD)
+        return false;
+    return attempt->error != ATTEMPT_unreadable && attempt->error != ATTEMPT_internal;
+}

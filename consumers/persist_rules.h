@@ -2,6 +2,7 @@
 #pragma once
 #include "schemas/envelope.h"
 #include "schemas/verdict_rules.h"
+#include "schemas/webhook.h"
 
 enum persist_finding {
     PERSIST_STORE,   /* the value opened: a row with its summary */
@@ -27,3 +28,9 @@ struct charge {
 size_t persist_charge(struct charge *charges, size_t count, const struct uuid *project, int32_t day,
                       uint64_t cpu_ns);
 const char *persist_event(enum verdict verdict); /* the webhook event of this verdict */
+
+/* An endpoint whose attempts all failed for so long is disabled. */
+#define PERSIST_FAILING_MS INT64_C(432000000) /* 120 h */
+#define PERSIST_FAILING_REASON "every delivery failed for 120 hours"
+/* Did the receiver fail? Not when nothing was asked of it, or the fault is ours. */
+bool persist_failed(const struct webhook_attempt *attempt);

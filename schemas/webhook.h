@@ -126,7 +126,7 @@ struct webhook_attempt {
     int64_t latency_us;
     enum attempt_outcome outcome;
     int64_t next_due_ms;   /* of retry and parked */
-    bool disable_endpoint; /* 410, or all failing for too long */
+    bool disable_endpoint; /* 410 */
     char
         reason[ATTEMPT_REASON]; /* of disable_endpoint: a plain sentence of ours, no foreign text */
 };

@@ -478,23 +478,6 @@ static void an_open_breaker_parks_before_a_socket_is_opened(void **state)
     assert_int_equal(metric_value(METRIC_deliveries_total, "delivered"), 100);
 }
 
-static void all_failing_for_120_hours_disables(void **state)
-{
-    struct webhook_attempt last = {0};
-
-    (void)state;
-    endpoint(1, 1, "https://a.example/");
-    post_memory_rule("", POST_answered, 404, "");
-    struct envelope env = {0};
-    for (unsigned day = 0; day <= 5; day++) {
-        env = tell(day, 1, 1);
-        turns(40);
-        assert_true(attempts_of(&env, &last) >= 1);
-        assert_true(last.disable_endpoint == (day == 5));
-        hurry(24 * 3600 * 1000);
-    }
-}
-
 /* ---- restarts ---- */
 static void what_is_in_the_log_of_attempts_is_not_sent_again(void **state)
 {
@@ -688,7 +671,6 @@ int main(void)
         TEST(forged_and_broken_records_do_nothing),
         TEST(a_receiver_that_hangs_delays_nobody_else),
         TEST(an_open_breaker_parks_before_a_socket_is_opened),
-        TEST(all_failing_for_120_hours_disables),
         TEST(what_is_in_the_log_of_attempts_is_not_sent_again),
         TEST(a_missing_retry_is_written_again),
         TEST(a_second_copy_is_sent_once),

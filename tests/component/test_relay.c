@@ -359,6 +359,131 @@ static void a_gone_endpoint_is_disabled_and_told(void **state)
     relay_stage.close(relay);
 }
 
+/* ---- all failing for 120 hours ---- */
+
+#define HOUR_MS INT64_C(3600000)
+#define DISABLED COUNT("webhook_endpoints WHERE disabled_at IS NOT NULL")
+#define FAILING COUNT("webhook_endpoints WHERE failing_since IS NOT NULL")
+
+static int64_t began_ms;
+
+/* A message to an endpoint, and another endpoint that is told of its end. */
+static struct envelope message_of_two(void)
+{
+    add_endpoint("submission.completed", NULL);
+    add_endpoint("endpoint.disabled", NULL);
+    bench_submit(PROJECT_FREE, NULL, "a");
+    run_stage(&admit_stage, 0, 1);
+    verdict(0, 0);
+    void *relay = open_stage(&relay_stage);
+    struct envelope env = publish_one(relay);
+    relay_stage.close(relay);
+    began_ms = clock_wall_ms(&bench.clock);
+    return env;
+}
+
+/* Its next attempt, so long from now; stored by a persist that was just started. */
+static size_t attempt_at(struct envelope *env, int64_t ms, enum attempt_outcome outcome,
+                         enum attempt_error error)
+{
+    struct webhook_attempt attempt = failed();
+    size_t at = bench.lines;
+    attempt.at_ms = began_ms + ms;
+    attempt.outcome = outcome;
+    attempt.error = error;
+    attempt.status = outcome == OUTCOME_DELIVERED ? 204 : 0;
+    bench_attempt(env, &attempt);
+    env->attempt++;
+    run_stage(&persist_stage, at, at + 1);
+    return at;
+}
+#define FAIL(hours) attempt_at(&env, (hours)*HOUR_MS, OUTCOME_RETRY, ATTEMPT_timeout)
+#define SUCCEED(hours) attempt_at(&env, (hours)*HOUR_MS, OUTCOME_DELIVERED, ATTEMPT_none)
+
+static void all_failing_for_120_hours_disables(void **state)
+{
+    (void)state;
+    struct envelope env = message_of_two();
+    size_t from = FAIL(1);
+    FAIL(60);
+    attempt_at(&env, 121 * HOUR_MS - 1, OUTCOME_DEAD, ATTEMPT_connect_refused);
+    run_stage(&persist_stage, from, bench.lines);
+    assert_int_equal(DISABLED, 0);
+    assert_int_equal(FAILING, 1);
+    FAIL(121);
+    assert_int_equal(COUNT("webhook_endpoints WHERE disabled_at IS NOT NULL AND version = 2 AND "
+                           "disabled_reason = 'every delivery failed for 120 hours'"),
+                     1);
+    assert_int_equal(COUNT("outbox WHERE event = 'endpoint.disabled'"), 1);
+    run_stage(&persist_stage, from, bench.lines); /* all again */
+    FAIL(122);
+    assert_int_equal(COUNT("outbox WHERE event = 'endpoint.disabled'"), 1);
+    assert_int_equal(COUNT("webhook_endpoints WHERE version > 2"), 0);
+    /* enabled by hand: what was before says nothing, also when it is read again */
+    struct err err;
+    assert_ok(db_script(bench.sql,
+                        "UPDATE rustbox.webhook_endpoints SET disabled_at = NULL, "
+                        "disabled_reason = NULL, enabled_at = now() + interval '123 hours'",
+                        &err),
+              err);
+    run_stage(&persist_stage, from, bench.lines);
+    FAIL(124);
+    assert_int_equal(DISABLED, 0);
+    FAIL(244);
+    assert_int_equal(DISABLED, 1);
+}
+
+static void a_success_begins_anew(void **state)
+{
+    (void)state;
+    struct envelope env = message_of_two();
+    size_t first = FAIL(1);
+    FAIL(100);
+    SUCCEED(101);
+    assert_int_equal(FAILING, 0);
+    run_stage(&persist_stage, first, first + 1); /* a former owner repeats the failure alone */
+    assert_int_equal(FAILING, 0);
+    FAIL(122);
+    SUCCEED(110); /* was answered late, and is older than the failure */
+    assert_int_equal(FAILING, 1);
+    FAIL(241);
+    assert_int_equal(DISABLED, 0);
+    FAIL(242);
+    assert_int_equal(DISABLED, 1);
+}
+
+static void enabling_by_hand_begins_anew(void **state)
+{
+    (void)state;
+    struct err err;
+    struct envelope env = message_of_two();
+    FAIL(1);
+    assert_ok(db_script(bench.sql, /* was switched off for some time */
+                        "UPDATE rustbox.webhook_endpoints SET enabled_at = now() + "
+                        "interval '50 hours'",
+                        &err),
+              err);
+    FAIL(60);
+    FAIL(122);
+    assert_int_equal(DISABLED, 0);
+    FAIL(180);
+    assert_int_equal(DISABLED, 1);
+}
+
+static void what_is_no_fault_of_the_receiver_does_not_count(void **state)
+{
+    (void)state;
+    struct envelope env = message_of_two();
+    attempt_at(&env, HOUR_MS, OUTCOME_DEAD, ATTEMPT_unreadable);
+    attempt_at(&env, HOUR_MS, OUTCOME_RETRY, ATTEMPT_internal);
+    attempt_at(&env, HOUR_MS, OUTCOME_DROPPED, ATTEMPT_erased);
+    attempt_at(&env, HOUR_MS, OUTCOME_PARKED, ATTEMPT_breaker_open);
+    assert_int_equal(FAILING, 0);
+    FAIL(2);
+    attempt_at(&env, 200 * HOUR_MS, OUTCOME_DROPPED, ATTEMPT_erased);
+    assert_int_equal(DISABLED, 0);
+}
+
 static void a_one_submission_endpoint_goes_with_its_delivery(void **state)
 {
     (void)state;
@@ -475,6 +600,10 @@ int main(void)
         cmocka_unit_test_setup(attempts_move_their_message, bench_clean),
         cmocka_unit_test_setup(a_gone_endpoint_is_disabled_and_told, bench_clean),
         cmocka_unit_test_setup(a_one_submission_endpoint_goes_with_its_delivery, bench_clean),
+        cmocka_unit_test_setup(all_failing_for_120_hours_disables, bench_clean),
+        cmocka_unit_test_setup(a_success_begins_anew, bench_clean),
+        cmocka_unit_test_setup(enabling_by_hand_begins_anew, bench_clean),
+        cmocka_unit_test_setup(what_is_no_fault_of_the_receiver_does_not_count, bench_clean),
         cmocka_unit_test_setup(forged_attempts_change_nothing, bench_clean),
         cmocka_unit_test_setup(measure, bench_clean),
     };
