@@ -99,16 +99,18 @@ static int admit_load_offsets(void *self, struct mark *marks, size_t count, stru
 static int keep_endpoint(struct admit *a, const struct submission *sub, struct admit_item *item,
                          struct err *err)
 {
-    struct webhook_endpoint doc = {.format = WEBHOOK_BARE, .secret_count = 1};
+    struct webhook_endpoint doc = {.format = WEBHOOK_BARE};
     if (!sub->webhook_url.data)
         return 0;
     if (webhook_url_check(&a->urls, sub->webhook_url, err))
         return err_wrap(err, "webhook_url");
     item->endpoint = webhook_submission_endpoint(a->webhooks.bytes, &item->env.id);
     buf_init(&item->webhook, WEBHOOK_SEALED_MAX);
+    doc.secret_count = sub->webhook_secret.data ? 1 : 0; /* without one: unsigned, as v1 did */
     doc.secrets[0].created_ms = uuid_ms(&item->env.id);
     int rc = span_copy(sub->webhook_url, doc.url, sizeof doc.url) ||
-                     span_copy(sub->webhook_secret, doc.secrets[0].text, WEBHOOK_SECRET_TEXT)
+                     (doc.secret_count > 0 &&
+                      span_copy(sub->webhook_secret, doc.secrets[0].text, WEBHOOK_SECRET_TEXT))
                  ? err_set(err, ERR_BUG, "a webhook field that passed its rules does not fit")
                  : webhook_endpoint_seal(a->webhooks.bytes, a->env->rnd, &item->env.project,
                                          &item->endpoint, &doc, &item->webhook, err);

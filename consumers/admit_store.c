@@ -484,6 +484,8 @@ static int send_endpoint(struct work *work, const struct admit_item *item, struc
     struct db_param params[] = {db_uuid(&item->endpoint), db_uuid(&item->env.project),
                                 db_uuid(&item->env.id), db_bytes(buf_span(&item->webhook)),
                                 db_time(uuid_ms(&item->env.id) * 1000000)};
+    if (item->row.decision == DECISION_conflict) /* nobody is told of it */
+        return 0;
     return item->webhook.len > 0 ? send(work, &add_endpoint, params, COUNT_OF(params), err) : 0;
 }
 

@@ -190,16 +190,17 @@ static void post_headers(struct deliver *d, const struct job *job, char lines[5]
     uuid_format(&job->env.message, id);
     snprintf(lines[0], sizeof lines[0], "webhook-id: %s", id);
     snprintf(lines[1], sizeof lines[1], "webhook-timestamp: %" PRId64, job->at_ms / 1000);
-    list[0] = "Content-Type: application/json";
-    list[1] = lines[0];
-    list[2] = lines[1];
-    list[3] = buf_text(&d->signature);
-    list[4] = NULL;
+    size_t count = 0;
+    list[count++] = "Content-Type: application/json";
+    list[count++] = lines[0];
+    list[count++] = lines[1];
+    if (job->live->doc->secret_count > 0)
+        list[count++] = buf_text(&d->signature);
     if (job->env.traceparent[0]) {
         snprintf(lines[2], sizeof lines[2], "traceparent: %s", job->env.traceparent);
-        list[4] = lines[2];
+        list[count++] = lines[2];
     }
-    list[5] = NULL;
+    list[count] = NULL;
 }
 
 static int post_it(struct deliver *d, struct job *job, struct err *err)

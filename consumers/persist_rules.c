@@ -57,6 +57,11 @@ const char *persist_event(enum verdict verdict)
                                                              : "submission.completed";
 }
 
+bool persist_tells(enum cause cause)
+{
+    return cause != CAUSE_ie_rejected_conflict;
+}
+
 bool persist_failed(const struct webhook_attempt *attempt)
 {
     if (attempt->outcome != OUTCOME_RETRY && attempt->outcome != OUTCOME_DEAD)

@@ -28,6 +28,8 @@ struct charge {
 size_t persist_charge(struct charge *charges, size_t count, const struct uuid *project, int32_t day,
                       uint64_t cpu_ns);
 const char *persist_event(enum verdict verdict); /* the webhook event of this verdict */
+/* Is there one at all? Whoever used a key twice was answered 422 and knows no id. */
+bool persist_tells(enum cause cause);
 
 /* An endpoint whose attempts all failed for so long is disabled. */
 #define PERSIST_FAILING_MS INT64_C(432000000) /* 120 h */

@@ -224,6 +224,8 @@ static int send_close(struct db *db, struct work *work, const struct verdict_ite
 
 static bool notifies(const struct work *work, const struct verdict_item *item)
 {
+    if (!persist_tells(item->summary.cause))
+        return false;
     const struct uuid *found = bsearch(&item->env.project, work->projects, work->project_count,
                                        sizeof(struct uuid), compare_ids);
     return found && work->notify[found - work->projects];

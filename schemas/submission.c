@@ -58,9 +58,7 @@ static int take_webhook(struct span url, struct span secret, struct submission *
         return 0;
     if (!url.data)
         return field_refuse("webhook_secret", field, err, "must come with webhook_url");
-    if (!secret.data)
-        return field_refuse("webhook_secret", field, err, "is required with webhook_url");
-    const char *why = webhook_secret_refuse(secret, true);
+    const char *why = secret.data ? webhook_secret_refuse(secret, true) : NULL;
     if (why)
         return field_refuse("webhook_secret", field, err, "%s", why);
     out->webhook_url = url;
@@ -151,8 +149,10 @@ static void put_webhook(const struct submission *sub, struct buf *out)
 {
     if (!sub->webhook_url.data)
         return;
-    buf_puts(out, ",\"webhook_secret\":");
-    json_quote(sub->webhook_secret, out);
+    if (sub->webhook_secret.data) {
+        buf_puts(out, ",\"webhook_secret\":");
+        json_quote(sub->webhook_secret, out);
+    }
     buf_puts(out, ",\"webhook_url\":");
     json_quote(sub->webhook_url, out);
 }

@@ -48,8 +48,9 @@ struct submission {
     enum profile profile;
     struct span code,
         stdin_data; /* stdin may hold any bytes that JSON text can say, NUL excepted */
-    struct span webhook_url, webhook_secret; /* both or none (data NULL). Whether the URL may be
-                                                used is asked of webhook_url.h */
+    struct span webhook_url, webhook_secret; /* none: data NULL; a secret alone is refused.
+                                                Whether the URL may be used is asked of
+                                                webhook_url.h */
     struct limits_wish limits;
     const struct span *args;
     const struct given_file *files; /* ascending by path, none twice */

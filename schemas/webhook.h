@@ -46,7 +46,7 @@ struct webhook_endpoint {
     char description[WEBHOOK_DESCRIPTION_MAX + 1];
     enum webhook_format format;
     bool disabled; /* told by relay from the row; in the row itself it says nothing */
-    size_t secret_count;
+    size_t secret_count; /* 0: a one-submission endpoint that brought none, told unsigned */
     struct webhook_secret secrets[WEBHOOK_SECRETS_MAX]; /* newest first */
 };
 
@@ -91,7 +91,7 @@ void webhook_public_key(const struct webhook_secret *secret, char out[WEBHOOK_PU
 int webhook_rotate(struct webhook_endpoint *doc, const struct webhook_secret *fresh, int64_t now_ms,
                    struct err *err) MUST_CHECK;
 /* Appends the value of webhook-signature: one signature for each secret that has not expired,
- * newest first. */
+ * newest first; nothing for an endpoint without any. */
 int webhook_sign(const struct webhook_endpoint *doc, int64_t now_ms, const struct uuid *message,
                  int64_t timestamp_s, struct span body, struct buf *out,
                  struct err *err) MUST_CHECK;

@@ -302,6 +302,17 @@ struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns
     return line;
 }
 
+struct line *bench_take(const struct output *written)
+{
+    struct line *line = &bench.log[bench.lines++];
+    *line = (struct line){.env = written->env};
+    arena_init(&line->arena, 65536);
+    buf_init(&line->value, RECORD_BYTES_MAX);
+    buf_add(&line->value, written->value.data, written->value.len);
+    bench_place(line);
+    return line;
+}
+
 struct line *bench_attempt(const struct envelope *message, const struct webhook_attempt *attempt)
 {
     struct err err;

@@ -62,6 +62,8 @@ struct line *bench_submit(unsigned project, const char *key, const char *code);
 struct line *bench_copy(const struct line *of, const char *code);
 /* A verdict of that submission: value = packed result with this exit code. */
 struct line *bench_verdict(const struct line *of, int exit_code, uint64_t cpu_ns);
+/* What a stage wrote, as a record of its topic; as it was signed. */
+struct line *bench_take(const struct output *written);
 /* What deliver writes about a message. */
 struct line *bench_attempt(const struct envelope *message, const struct webhook_attempt *attempt);
 void bench_sign(struct line *line); /* digest and signature anew */

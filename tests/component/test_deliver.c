@@ -267,6 +267,28 @@ static void a_message_is_signed_posted_and_recorded(void **state)
     expect_last(&env, 1, OUTCOME_DELIVERED, ATTEMPT_none);
 }
 
+static void without_a_secret_it_is_posted_unsigned(void **state)
+{
+    struct webhook_endpoint doc = document("https://a.example/hook");
+
+    (void)state;
+    doc.secret_count = 0;
+    publish(1, 1, &doc, 1);
+    doc.secret_count = 1;
+    doc.secrets[0].expires_ms = 1; /* one that had a secret never goes on without */
+    publish(2, 1, &doc, 1);
+    post_memory_rule("", POST_answered, 204, "");
+    struct envelope bare = tell(1, 1, 1), expired = tell(2, 2, 1);
+    run_until_read();
+    assert_int_equal(post_memory_count(), 1);
+    const struct post_memory_seen *seen = post_memory_get(0);
+    assert_string_equal(seen->body, BODY);
+    assert_true(seen->id[0] && seen->timestamp[0]);
+    assert_string_equal(seen->signature, "");
+    expect_last(&bare, 1, OUTCOME_DELIVERED, ATTEMPT_none);
+    expect_last(&expired, 1, OUTCOME_DEAD, ATTEMPT_unreadable);
+}
+
 static void every_retry_has_its_time_and_the_last_is_dead(void **state)
 {
     (void)state;
@@ -662,6 +684,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_is_signed_posted_and_recorded),
+        TEST(without_a_secret_it_is_posted_unsigned),
         TEST(every_retry_has_its_time_and_the_last_is_dead),
         TEST(a_head_that_waits_holds_its_own_partition_alone),
         TEST(retry_after_chooses_a_longer_delay),

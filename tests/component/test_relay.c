@@ -512,6 +512,39 @@ static void a_one_submission_endpoint_goes_with_its_delivery(void **state)
     relay_stage.close(relay);
 }
 
+/* Its sender was answered 422 and knows no id: neither the project's endpoint nor its own is told,
+ * and its own is not kept. A rejection of another kind is told. */
+static void a_conflict_is_told_to_nobody(void **state)
+{
+    (void)state;
+    struct err err;
+    add_endpoint("submission.failed", NULL);
+    bench.webhook_url = "https://example.com/hook";
+    bench_submit(PROJECT_FREE, "k", "a");
+    struct line *conflict = bench_submit(PROJECT_FREE, "k", "b");
+    bench.webhook_url = NULL;
+    struct line *empty = bench_submit(PROJECT_FREE, NULL, "");
+    void *admit = open_stage(&admit_stage);
+    assert_ok(bench_run(&admit_stage, admit, 0, 3, NULL, 0, &err), err);
+    admit_stage.close(admit);
+    assert_int_equal(bench_outputs(conflict, TOPIC_verdicts), 1);
+    assert_int_equal(COUNT("webhook_endpoints WHERE kind = 'submission'"), 1);
+    size_t from = bench.lines;
+    for (size_t i = 0; i < bench.out.count; i++)
+        if (bench.out.items[i].topic == TOPIC_verdicts)
+            bench_take(&bench.out.items[i]);
+    assert_int_equal(bench.lines - from, 2);
+    run_stage(&persist_stage, from, bench.lines);
+    assert_int_equal(COUNT("evidence"), 2);
+    assert_int_equal(COUNT("outbox"), 1);
+    static const struct db_statement told = {
+        "told", "SELECT count(*) FROM rustbox.outbox WHERE submission_id = $1"};
+    struct db_param param = db_uuid(&empty->env.id);
+    DB_RESULT_AUTO rows = {0};
+    assert_ok(db_exec(bench.sql, &told, &param, 1, &rows, &err), err);
+    assert_int_equal(db_get_int(&rows, 0, 0), 1);
+}
+
 static void forged_attempts_change_nothing(void **state)
 {
     (void)state;
@@ -604,6 +637,7 @@ int main(void)
         cmocka_unit_test_setup(a_success_begins_anew, bench_clean),
         cmocka_unit_test_setup(enabling_by_hand_begins_anew, bench_clean),
         cmocka_unit_test_setup(what_is_no_fault_of_the_receiver_does_not_count, bench_clean),
+        cmocka_unit_test_setup(a_conflict_is_told_to_nobody, bench_clean),
         cmocka_unit_test_setup(forged_attempts_change_nothing, bench_clean),
         cmocka_unit_test_setup(measure, bench_clean),
     };

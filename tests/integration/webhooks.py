@@ -152,7 +152,6 @@ def refusals(api):
             ("unknown field", {"url": "https://example.com/", "retries": 3}, "not a field")):
         api.want(f"refused: {what}", 400, "/api/webhooks", body, "POST", says)
     for what, more, says in (
-            ("no secret", {"webhook_url": "https://example.com/"}, "webhook_secret: is required"),
             ("no URL", {"webhook_secret": "12345678"}, "must come with webhook_url"),
             ("short", {"webhook_url": "https://example.com/", "webhook_secret": "1234567"}, "8 to 256"),
             ("long", {"webhook_url": "https://example.com/", "webhook_secret": "x" * 257}, "1 to 256 bytes"),
@@ -316,9 +315,33 @@ def delivered(stack, api):
     check("the one-submission endpoint is gone", until("its row is closed", lambda: stack.sql(
         "SELECT count(*) FROM rustbox.webhook_endpoints WHERE kind = 'submission' AND "
         f"submission_id = '{body['id']}' AND deleted_at IS NOT NULL") == "1"))
+    unsigned(api, receiver)
+    conflict(api, receiver)
     retried(api, receiver, ident, secret)
     rotation(api, receiver, ident, secret)
     gone(api, receiver, ident)
+
+
+def unsigned(api, receiver):
+    """A v1 client that brings no secret: told with id and timestamp, without a signature."""
+    api.ask("/api/submit?wait=true", {"language": "python", "code": "print(4)", "webhook_url": receiver.url("/bare")}, "POST")
+    got = until("a webhook without a secret arrives", lambda: receiver.at("/bare"))
+    check("id and timestamp, no signature", got and "webhook-signature" not in got[0]["headers"]
+          and got[0]["headers"]["webhook-id"] and got[0]["headers"]["webhook-timestamp"], got)
+
+
+def conflict(api, receiver):
+    """Nobody is told of a key that was used twice: its sender was answered 422 and knows no id."""
+    def body(code):
+        return {"language": "python", "code": code, "webhook_url": receiver.url("/conflict"), "webhook_secret": "a secret of v1"}
+    first = api.want("the first of a key", 200, "/api/submit?wait=true", body("print(5)"), "POST", Idempotency_Key="twice")
+    until("is told", lambda: receiver.at("/conflict"))
+    before = len(receiver.at("/all"))
+    api.want("another body", 422, "/api/submit?wait=true", body("print(6)"), "POST", Idempotency_Key="twice")
+    last = api.want("one after it", 200, "/api/submit?wait=true", {"language": "python", "code": "print(7)"}, "POST")
+    until("is told too", lambda: [one for one in receiver.at("/all") if last["id"].encode() in one["body"]])
+    check("the conflict is not", len(receiver.at("/all")) == before + 1 and len(receiver.at("/conflict")) == 1
+          and first["id"].encode() in receiver.at("/conflict")[0]["body"], len(receiver.at("/all")) - before)
 
 
 def retried(api, receiver, ident, secret):

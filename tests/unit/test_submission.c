@@ -104,8 +104,6 @@ static const struct bad {
      "sourcecode: is not a field of this request"},
     {SPAN_LIT("{" OK ",\"\":\"SECRET\"}"), "", ": is not a field of this request"},
     {SPAN_LIT("{" OK ",\"a\\nb\":1}"), "a?b", "a?b: is not a field of this request"},
-    {SPAN_LIT("{" OK ",\"webhook_url\":\"https://SECRET\"}"), "webhook_secret",
-     "webhook_secret: is required with webhook_url"},
     {SPAN_LIT("{" OK ",\"webhook_secret\":\"SECRETSECRET\"}"), "webhook_secret",
      "webhook_secret: must come with webhook_url"},
     {SPAN_LIT("{" OK ",\"webhook_url\":\"\",\"webhook_secret\":\"SECRETSECRET\"}"), "webhook_url",
@@ -686,6 +684,27 @@ static void webhooks_travel_along(void **state)
                         "\"webhook_secret\":\"12345678\",\"webhook_url\":\"https://a.example/\"}");
 }
 
+/* A client of v1 may leave the secret out: the result is told unsigned. */
+static void a_webhook_needs_no_secret(void **state)
+{
+    (void)state;
+    struct submission sub, back;
+    struct err err;
+    BUF_AUTO struct buf out = {.max = 10000}, text = {.max = 10000};
+    assert_ok(submission_parse(SPAN_LIT("{\"language\":\"c\",\"code\":\"x\",\"webhook_url\":"
+                                        "\"https://a.example/\"}"),
+                               &arena, &sub, NULL, &err),
+              err);
+    assert_ok(submission_pack(&sub, &out, &err), err);
+    assert_ok(submission_unpack(buf_span(&out), &arena, &back, &err), err);
+    assert_true(span_is(back.webhook_url, "https://a.example/"));
+    assert_null(back.webhook_secret.data);
+    assert_ok(submission_canonical(&back, &text, &err), err);
+    assert_string_equal(buf_text(&text),
+                        "{\"code\":\"x\",\"language\":\"c\",\"profile\":\"judge\",\"stdin\":\"\","
+                        "\"webhook_url\":\"https://a.example/\"}");
+}
+
 /* What a producer that bypasses the gateway could seal. */
 static void sealed_rubbish_is_refused(void **state)
 {
@@ -803,6 +822,7 @@ int main(void)
         cmocka_unit_test(label_filters),
         cmocka_unit_test(payloads_return),
         cmocka_unit_test(webhooks_travel_along),
+        cmocka_unit_test(a_webhook_needs_no_secret),
         cmocka_unit_test(sealed_rubbish_is_refused),
         cmocka_unit_test(idempotency_keys),
     };
