@@ -293,6 +293,25 @@ static int send_back(struct dead *dead, const struct record *rec, struct err *er
     return producer_flush(dead->producer, TIMEOUT_MS, err);
 }
 
+/* Why nothing was changed. */
+static int not_again(struct dead *dead, const struct db_param *message, const char *text,
+                     struct err *err)
+{
+    static const struct db_statement statement = {
+        "dead_endpoint", "SELECT FROM rustbox.outbox o JOIN rustbox.webhook_endpoints w ON "
+                         "w.id = o.endpoint_id WHERE o.message_id = $1 AND o.state = 'dead' AND "
+                         "(w.disabled_at IS NOT NULL OR w.deleted_at IS NOT NULL)"};
+    DB_RESULT_AUTO rows = {NULL};
+    if (db_exec(dead->db, &statement, message, 1, &rows, err))
+        return -1;
+    return db_rows(&rows) > 0
+               ? err_set(err, ERR_CONFLICT,
+                         "the endpoint of message %s is disabled or deleted: enable it first", text)
+               : err_set(err, ERR_CONFLICT,
+                         "message %s is not dead any more: it was asked for again, or delivered",
+                         text);
+}
+
 /* A webhook goes through the outbox, as a redelivery asked for by its project does. */
 static int ask_again(struct dead *dead, const struct record *rec, struct err *err)
 {
@@ -300,7 +319,8 @@ static int ask_again(struct dead *dead, const struct record *rec, struct err *er
         "dead_redrive",
         "UPDATE rustbox.outbox SET generation = generation + 1, published_at = NULL, "
         "state = 'pending', attempts = 0, next_due_at = NULL WHERE message_id = $1 AND "
-        "state = 'dead'"};
+        "state = 'dead' AND EXISTS (SELECT FROM rustbox.webhook_endpoints w WHERE "
+        "w.id = endpoint_id AND w.disabled_at IS NULL AND w.deleted_at IS NULL)"};
     char text[TEXT_MAX];
     struct uuid message;
     struct db_result rows = {NULL};
@@ -311,11 +331,7 @@ static int ask_again(struct dead *dead, const struct record *rec, struct err *er
         return -1;
     size_t changed = db_affected(&rows);
     db_result_done(&rows);
-    return changed
-               ? 0
-               : err_set(err, ERR_CONFLICT,
-                         "message %s is not dead any more: it was asked for again, or delivered",
-                         text);
+    return changed ? 0 : not_again(dead, &param, text, err);
 }
 
 static int redrive_one(struct dead *dead, const struct record *rec, void *opaque, struct err *err)

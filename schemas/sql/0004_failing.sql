@@ -9,6 +9,9 @@ ALTER TABLE webhook_endpoints ADD COLUMN failing_since timestamptz;
 GRANT UPDATE (failing_since) ON webhook_endpoints TO rustbox_persist;
 GRANT SELECT (endpoint_id, at, outcome) ON webhook_attempts TO rustbox_persist;
 
+-- admin: a dead message goes again only to an endpoint that takes it
+GRANT SELECT (endpoint_id) ON outbox TO rustbox_admin;
+
 -- Only what has changed wakes relay: a statement that found nothing to change happens with every delivery.
 DROP TRIGGER wake_relay ON webhook_endpoints;
 CREATE TRIGGER wake_relay AFTER INSERT ON webhook_endpoints FOR EACH STATEMENT EXECUTE FUNCTION wake_relay();

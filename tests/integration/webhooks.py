@@ -391,7 +391,47 @@ def gone(api, receiver, ident):
     told = until("the other endpoint is told", lambda: [one for one in receiver.at("/all")
                                                         if json.loads(one["body"])["type"] == "endpoint.disabled"])
     check("which one and why", told and json.loads(told[0]["body"])["data"]["endpoint_id"] == other["id"], told)
-    api.want("enabled again", 200, f"/api/webhooks/{other['id']}/enable", method="POST")
+    dead_webhooks(api.stack, api, receiver, other["id"])
+
+
+def dead_webhooks(stack, api, receiver, ident):
+    """A message that was given up: listed, shown, sent again by the operator and by its project, deleted."""
+    config = ["--config", stack.env["RUSTBOX_CONFIG"]]
+
+    def listed():
+        return [json.loads(line) for line in cli(stack, "dead", "list", "--topic", "webhooks.dead", "--json", *config).splitlines()]
+    first = receiver.at("/gone")[0]
+    message = first["headers"]["webhook-id"]
+    rows = until("it is in webhooks.dead", lambda: [row for row in listed() if row["endpoint"] == ident])
+    if not rows:
+        return
+    check("what it was", len(rows) == 1 and "submission.completed" in rows[0]["why"] and rows[0]["bytes"] > 0, rows)
+    name = f"webhooks.dead/{rows[0]['partition']}/{rows[0]['offset']}"
+    shown = cli(stack, "dead", "show", name, *config)
+    check("cli: dead show of a webhook", message in shown and "not shown" in shown and "stdout" not in shown, shown)
+    check("cli: no redrive to a disabled endpoint", "enable it first" in cli(stack, "dead", "redrive", name, *config, ok=7))
+    api.want("enabled again", 200, f"/api/webhooks/{ident}/enable", method="POST")
+    time.sleep(0.5)  # the endpoint's record travels by itself
+    check("cli: dead redrive of a webhook", "sent again" in cli(stack, "dead", "redrive", name, *config))
+    got = until("it arrives", lambda: receiver.at("/gone")[1:])
+    check("under its id, with its bytes", got and got[0]["headers"]["webhook-id"] == message and got[0]["body"] == first["body"], got)
+    until("delivered", lambda: [row for row in api.ask(f"/api/webhooks/{ident}/deliveries?state=delivered")[1]["deliveries"]
+                                if row["message_id"] == message and row["generation"] == 1])
+    check("cli: no second redrive", "not dead any more" in cli(stack, "dead", "redrive", name, *config, ok=7))
+    check("cli: purge of webhooks.dead asks", "would be deleted" in cli(stack, "dead", "purge", "--topic", "webhooks.dead", *config)
+          and len(listed()) == 1)
+    check("cli: purge of webhooks.dead", "1 records were deleted" in cli(
+        stack, "dead", "purge", "--topic", "webhooks.dead", "--yes", *config) and listed() == [])
+    check("cli: purge of which", "say which" in cli(stack, "dead", "purge", *config, ok=2))
+    receiver.answers["/gone"] = [410]
+    api.ask("/api/submit?wait=true", {"language": "python", "code": "print(8)"}, "POST")
+    until("dead again", lambda: len(listed()) == 1)
+    until("disabled again", lambda: api.ask(f"/api/webhooks/{ident}")[1]["state"] == "disabled")
+    api.want("enabled once more", 200, f"/api/webhooks/{ident}/enable", method="POST")
+    time.sleep(0.5)
+    many = api.want("redeliver all dead", 200, f"/api/webhooks/{ident}/redeliver", {"state": "dead"}, "POST")
+    check("the one there is", many["redelivered"] == 1, many)
+    until("it arrives too", lambda: len(receiver.at("/gone")) == 4)
 
 
 def main():

@@ -117,6 +117,9 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('persist', '42501', $$UPDATE outbox SET published_at = NULL$$),
 ('persist', '42501', $$UPDATE outbox SET generation = 1$$),
 ('persist', '2', $$UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = 'x', version = version + 1$$),
+('persist', '2', $$UPDATE webhook_endpoints SET failing_since = now()$$),
+('persist', 'ok', $$SELECT endpoint_id, at, outcome FROM webhook_attempts$$),
+('persist', '42501', $$SELECT address FROM webhook_attempts$$),
 ('persist', '42501', $$UPDATE webhook_endpoints SET events = '{}'$$),
 ('persist', '42501', $$INSERT INTO webhook_endpoints SELECT * FROM webhook_endpoints$$),
 ('persist', 'ok', $$INSERT INTO webhook_attempts (message_id, generation, attempt, project_id, endpoint_id, at, error, latency_us, outcome)
@@ -170,6 +173,7 @@ INSERT INTO rights (role, wants, statement) VALUES
 ('admin', '0', $$UPDATE outbox SET state = 'pending', generation = generation + 1$$),
 ('admin', '42501', $$UPDATE outbox SET message_id = gen_random_uuid()$$),
 ('admin', '42501', $$SELECT data FROM outbox$$),
+('admin', 'ok', $$SELECT endpoint_id FROM outbox$$),
 ('admin', '42501', $$SELECT id FROM evidence$$),
 ('admin', 'ok', $$INSERT INTO consumer_offsets VALUES ('audit', 0, 0)$$),
 ('admin', '42501', $$INSERT INTO consumer_offsets VALUES ('audit', 0, 5)$$),
