@@ -3,7 +3,8 @@
  *   - integers above 2^53 - 1 are decimal strings, all others numbers;
  *   - a phase that did not run is null; controls and actions are arrays of names;
  *   - the two members of a template are there when the run was a fork of one;
- *   - every other member is present and no other: a missing, repeated or unknown one is an error.
+ *   - every other member is present and no other: a missing, repeated or unknown one is an error;
+ *     records that were stored before a member was there are read as what was then true.
  * The encoder writes text directly (exact integers, no allocation per member), the decoder uses
  * cJSON. Never judges: a decoded value is well-formed, not plausible. */
 #include "schemas/evidence.h"
@@ -11,6 +12,7 @@
 #include "lib/base/strict.h"
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #define FORMAT 1
 #define SAFE_INTEGER_MAX ((UINT64_C(1) << 53) - 1)
@@ -24,15 +26,22 @@ struct member {
     size_t offset, size; /* of the struct's member */
     int64_t min;         /* of KIND_I32 and KIND_I64; the maximum is the type's */
     int64_t max;         /* 0: the type's own */
+    const char *before;  /* KIND_TEXT: the value in records without it; NULL = required */
 };
 
 #define MEMBER(type, field, kind)                                                                  \
     {                                                                                              \
-#field, kind, offsetof(struct type, field), sizeof(((struct type *)0)->field), 0, 0        \
+#field, kind, offsetof(struct type, field), sizeof(((struct type *)0)->field), 0, 0, NULL  \
     }
 #define MEMBER_RANGE(type, field, kind, low, high)                                                 \
     {                                                                                              \
-#field, kind, offsetof(struct type, field), sizeof(((struct type *)0)->field), low, high   \
+#field, kind, offsetof(struct type, field), sizeof(((struct type *)0)->field), low, high,  \
+            NULL                                                                                   \
+    }
+#define MEMBER_LATER(type, field, text)                                                            \
+    {                                                                                              \
+#field, KIND_TEXT, offsetof(struct type, field), sizeof(((struct type *)0)->field), 0, 0,  \
+            text                                                                                   \
     }
 
 static const struct member limits_members[] = {
@@ -95,7 +104,7 @@ static const struct member evidence_members[] = {
     MEMBER(evidence, filter_sha256, KIND_TEXT),
     MEMBER(evidence, toolchain, KIND_TEXT),
     MEMBER(evidence, tier, KIND_TEXT),
-    MEMBER(evidence, compile_cache, KIND_TEXT),
+    MEMBER_LATER(evidence, compile_cache, "off"),
     MEMBER(evidence, cgroup_backend, KIND_TEXT),
     MEMBER_RANGE(evidence, started_wall_ns, KIND_I64, 0, INT64_MAX),
     MEMBER_RANGE(evidence, ended_wall_ns, KIND_I64, 0, INT64_MAX),
@@ -351,15 +360,20 @@ static int get_members(const cJSON *object, const char *what, const struct membe
 {
     if (!cJSON_IsObject(object))
         return wrong(err, what, "object expected");
-    if ((size_t)cJSON_GetArraySize(object) != count + others)
-        return wrong(err, what, "members missing, repeated or unknown");
+    size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, members[i].name);
+        const struct member *member = &members[i];
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, member->name);
+        if (!item && !member->before)
+            return wrong(err, member->name, "missing");
         if (!item)
-            return wrong(err, members[i].name, "missing");
-        if (get_member(item, &members[i], base, err) != 0)
+            snprintf((char *)base + member->offset, member->size, "%s", member->before);
+        else if (get_member(item, member, base, err) != 0)
             return -1;
+        found += item != NULL;
     }
+    if ((size_t)cJSON_GetArraySize(object) != found + others)
+        return wrong(err, what, "members repeated or unknown");
     return 0;
 }
 

@@ -157,10 +157,11 @@ const char *result_get_text(const cJSON *meta, const char *name)
     return text ? text : "";
 }
 
+/* At most what a reader of JSON takes for an integer. */
 bool result_get_u64(const cJSON *item, uint64_t *out)
 {
     if (cJSON_IsString(item))
-        return span_u64(span_text(item->valuestring), out) == 0;
+        return span_u64(span_text(item->valuestring), out) == 0 && *out <= INT64_MAX;
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
         item->valuedouble > (double)SAFE_INTEGER_MAX)
         return false;
@@ -171,7 +172,7 @@ bool result_get_u64(const cJSON *item, uint64_t *out)
 static bool get_ns(const cJSON *item, int64_t *out)
 {
     uint64_t value;
-    if (!result_get_u64(item, &value) || value > INT64_MAX)
+    if (!result_get_u64(item, &value))
         return false;
     *out = (int64_t)value;
     return true;
@@ -218,8 +219,7 @@ static int get_names(const cJSON *meta, struct result *out, struct err *err)
         return wrong("profile", err);
     if (uuid_parse(span_text(result_get_text(meta, "id")), &out->id))
         return wrong("id", err);
-    struct span policy = span_text(result_get_text(meta, "policy"));
-    if (!utf8_valid(policy) || span_copy(policy, out->policy, sizeof out->policy))
+    if (span_copy(span_text(result_get_text(meta, "policy")), out->policy, sizeof out->policy))
         return wrong("policy", err);
     if (hex_decode(span_text(result_get_text(meta, "digest")), out->digest, sizeof out->digest))
         return wrong("digest", err);
@@ -276,6 +276,8 @@ static int get_labels(const cJSON *meta, struct arena *arena, struct result *out
         const char *value = arena_text(arena, span_text(item->valuestring));
         if (!label || !name || !value)
             return err_set(err, ERR_NO_MEMORY, "result: no room for the labels");
+        if (label > labels && strcmp(label[-1].name.data, name) >= 0)
+            return wrong("the order of labels", err);
         *label = (struct label){span_text(name), span_text(value)};
     }
     out->labels = labels;
@@ -286,12 +288,12 @@ static int get_labels(const cJSON *meta, struct arena *arena, struct result *out
 static int read_meta(struct span text, struct arena *arena, struct result *out,
                      struct result_summary *sum, struct err *err)
 {
-    JSON_AUTO cJSON *meta = text.len > 0 && text.len <= META_BYTES_MAX
+    JSON_AUTO cJSON *meta = text.len > 0 && text.len <= META_BYTES_MAX && utf8_valid(text)
                                 ? cJSON_ParseWithLength(text.data, text.len)
                                 : NULL;
     uint64_t format;
     if (!cJSON_IsObject(meta))
-        return err_set(err, ERR_CORRUPT, "result: the metadata is not a JSON object");
+        return err_set(err, ERR_CORRUPT, "result: the metadata is no JSON object in UTF-8");
     if (!result_get_u64(cJSON_GetObjectItemCaseSensitive(meta, "format"), &format) ||
         format != FORMAT)
         return err_set(err, ERR_CORRUPT, "result: format is not %d", FORMAT);

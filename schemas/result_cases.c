@@ -158,7 +158,7 @@ static cJSON *open_section(struct span section, struct span *rest, struct err *e
         (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
     struct span json = span_of(NULL, 0);
     *rest = span_of(head + HEAD_BYTES, section.len - HEAD_BYTES);
-    cJSON *array = len <= JSON_BYTES_MAX && take(rest, len, &json)
+    cJSON *array = len <= JSON_BYTES_MAX && take(rest, len, &json) && utf8_valid(json)
                        ? cJSON_ParseWithLength(json.data, json.len)
                        : NULL;
     if (cJSON_IsArray(array) && cJSON_GetArraySize(array) <= CASES_MAX)

@@ -258,6 +258,25 @@ static void refuse(const char *from, const char *to)
     assert_int_equal(back.ns_pid, 77); /* untouched */
 }
 
+/* Stored before compiles were kept: nothing was looked for then. */
+static void older_records_are_read(void **state)
+{
+    (void)state;
+    struct evidence ev = {.setup_ok = true, .compile_cache = "off"}, back;
+    BUF_AUTO struct buf out = {.max = JSON_MAX};
+    BUF_AUTO struct buf old = {.max = JSON_MAX};
+    struct err err = {0};
+    const char *member = "\"compile_cache\":\"off\",";
+    assert_ok(evidence_encode(&ev, &out, &err), err);
+    const char *at = strstr(buf_text(&out), member);
+    assert_non_null(at);
+    buf_add(&old, out.data, (size_t)(at - out.data));
+    buf_puts(&old, at + strlen(member));
+    assert_ok(evidence_decode(buf_span(&old), &back, &err), err);
+    assert_string_equal(back.compile_cache, "off");
+    assert_true(back.setup_ok);
+}
+
 static void strict(void **state)
 {
     (void)state;
@@ -332,6 +351,7 @@ int main(void)
         cmocka_unit_test(texts_are_cleaned),
         cmocka_unit_test(truncated),
         cmocka_unit_test(garbled),
+        cmocka_unit_test(older_records_are_read),
         cmocka_unit_test(strict),
         cmocka_unit_test(names),
     };

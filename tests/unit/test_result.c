@@ -105,7 +105,7 @@ static void results_return(void **state)
     result.verdict.has_exit_code = false;
     result.verdict.has_signal = true;
     result.verdict.signal = 11;
-    result.evidence.run.cpu_ns = UINT64_MAX; /* above 2^53 */
+    result.evidence.run.cpu_ns = INT64_MAX; /* above 2^53 */
     BUF_AUTO struct buf out = {.max = 100000}, again = {.max = 100000};
     pack(&result, &out);
     assert_ok(result_unpack(buf_span(&out), &arena, &back, &err), err);
@@ -171,7 +171,8 @@ static const char golden_body[] =
     "\"open_files\":0,"
     "\"file_bytes\":0,\"tmp_bytes\":0,\"output_bytes\":0,\"stack_bytes\":0},\"toolchain\":\"gcc "
     "12.2.0-14\","
-    "\"tier\":\"cold\",\"compile_cache\":\"hit\",\"queue\":{\"received\":\"2026-11-23T20:15:00.001000Z\","
+    "\"tier\":\"cold\",\"compile_cache\":\"hit\",\"queue\":{\"received\":\"2026-11-23T20:15:00."
+    "001000Z\","
     "\"validated\":\"2026-11-23T20:15:00.003000Z\",\"admitted\":\"2026-11-23T20:15:00.004000Z\","
     "\"dequeued\":\"2026-11-23T20:15:00.005000Z\"},\"policy_version\":\"2026-01\","
     "\"measured\":%s,\"outputs\":{\"stdout_sha256\":"
@@ -533,6 +534,20 @@ static void garbled_cases_are_corrupt(void **state)
     assert_true(refused > whole.len);
 }
 
+/* A payload with the golden metadata, something of it replaced. */
+static void pack_changed(const char *from, const char *to, struct buf *out)
+{
+    BUF_AUTO struct buf meta = {.max = 10000};
+    struct err err;
+    const char *at = strstr(golden_meta, from);
+    assert_non_null(at);
+    buf_add(&meta, golden_meta, (size_t)(at - golden_meta));
+    buf_puts(&meta, to);
+    buf_puts(&meta, at + strlen(from));
+    struct payload payload = {.meta = buf_span(&meta)};
+    assert_ok(payload_pack(&payload, out, &err), err);
+}
+
 static void garbled_metadata_is_corrupt(void **state)
 {
     (void)state;
@@ -544,21 +559,31 @@ static void garbled_metadata_is_corrupt(void **state)
         {"normal_exit", "bribed"},
         {"\"exit_code\":0", "\"exit_code\":\"0\""},
         {"\"cpu_ns\":1234567", "\"cpu_ns\":-1"},
+        {"\"cpu_ns\":1234567", "\"cpu_ns\":\"9223372036854775808\""},
+        {"\"2026-01", "\"\xff"},
         {"\"1795464900002000000\"", "\"x\""},
         {"\"language\":\"c\"", "\"language\":1"},
         {"\"wall_ns\":2000000", "\"wall\":2000000"},
         {"{", "["},
     };
     for (size_t i = 0; i < COUNT_OF(cuts); i++) {
-        const char *at = strstr(golden_meta, cuts[i][0]);
-        assert_non_null(at);
-        BUF_AUTO struct buf meta = {.max = 10000}, out = {.max = 10000};
-        buf_add(&meta, golden_meta, (size_t)(at - golden_meta));
-        buf_puts(&meta, cuts[i][1]);
-        buf_puts(&meta, at + strlen(cuts[i][0]));
-        struct payload payload = {.meta = buf_span(&meta)};
-        assert_ok(payload_pack(&payload, &out, &err), err);
+        BUF_AUTO struct buf out = {.max = 10000};
+        pack_changed(cuts[i][0], cuts[i][1], &out);
         assert_err(result_summary(buf_span(&out), &sum, &err), err, ERR_CORRUPT);
+    }
+    /* A body with a label twice would be no strict JSON. Summaries have no labels. */
+    static const char *const labels[] = {"\"a\":\"1\",\"b\":\"1\"", "\"a\":\"1\",\"a\":\"1\"",
+                                         "\"b\":\"1\",\"a\":\"1\""};
+    for (size_t i = 0; i < COUNT_OF(labels); i++) {
+        BUF_AUTO struct buf out = {.max = 10000};
+        struct result result;
+        struct arena arena;
+        char to[100];
+        snprintf(to, sizeof to, "\"labels\":{%s},\"language\":\"c\"", labels[i]);
+        arena_init(&arena, 10000);
+        pack_changed("\"language\":\"c\"", to, &out);
+        assert_int_equal(result_unpack(buf_span(&out), &arena, &result, &err), i == 0 ? 0 : -1);
+        arena_done(&arena);
     }
 }
 
