@@ -68,7 +68,11 @@ static int write_attempt(struct deliver *d, const struct job *job, const struct 
     if (webhook_attempt_encode(&attempt, &d->text, err) < 0 ||
         signing_sign(&d->signing, "deliver", buf_span(&d->text), &env, err) < 0)
         return -1;
-    return outbox_add(ticket_outbox(job->ticket), TOPIC_attempts, &env, buf_span(&d->text), err);
+    /* not by endpoint: that would be a request, and a flush, for each of 16 partitions at a time */
+    return outbox_add_at(
+        ticket_outbox(job->ticket), TOPIC_attempts,
+        partition_of_time(deliver_wall_ms(d), topic_spec(TOPIC_attempts)->partitions), &env,
+        buf_span(&d->text), err);
 }
 
 static int write_retry(struct deliver *d, struct ticket *ticket, const struct record *rec,

@@ -68,8 +68,6 @@ void attempt_judge(struct signing *signing, const struct record *rec, struct att
         item->why = "attempts: the headers cannot be read";
     else if (item->env.type != RECORD_attempt)
         item->why = "attempts: the record's type is not attempt";
-    else if (envelope_partition(&item->env, TOPIC_attempts) != rec->partition)
-        item->why = "attempts: the partition is not the endpoint's";
     if (!item->why)
         item->why = stage_distrust(signing, TOPIC_attempts, &item->env, &rec->value);
     if (!item->why && webhook_attempt_decode(rec->value, &item->attempt, &err))

@@ -41,10 +41,15 @@ int topic_find(struct span name, enum topic *out)
     return -1;
 }
 
+int32_t partition_of_time(int64_t ms, int32_t partitions)
+{
+    CHECK(partitions > 0 && ms >= 0);
+    return (int32_t)((ms >> 4) % partitions);
+}
+
 int32_t partition_of_id(const struct uuid *id, int32_t partitions)
 {
-    CHECK(partitions > 0);
-    return (int32_t)((uuid_ms(id) >> 4) % partitions);
+    return partition_of_time(uuid_ms(id), partitions);
 }
 
 int32_t partition_of_key(const uint8_t key_hash[32], int32_t partitions)
