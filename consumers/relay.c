@@ -207,7 +207,11 @@ static int put_message(struct relay *r, struct relay_message *msg, struct outbox
     msg->fate = RELAY_PUBLISH;
     if (signing_sign(&r->signing, "relay", buf_span(&r->sealed), &env, err))
         return -1;
-    return outbox_add(out, TOPIC_webhooks, &env, buf_span(&r->sealed), err);
+    /* not by endpoint: that would be a request, and a flush, for each of a batch's partitions */
+    return outbox_add_at(
+        out, TOPIC_webhooks,
+        partition_of_time(clock_wall_ms(r->env->clock), topic_spec(TOPIC_webhooks)->partitions),
+        &env, buf_span(&r->sealed), err);
 }
 
 /* ---- the stage ---- */

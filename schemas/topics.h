@@ -30,12 +30,12 @@ struct topic_spec {
 const struct topic_spec *topic_spec(enum topic topic);
 /* By full name with the configured prefix removed; -1 when unknown. */
 int topic_find(struct span name, enum topic *out) __attribute__((warn_unused_result));
-/* (milliseconds >> 4) mod partitions: records of the same 16 ms share a batch. Attempts go by the
- * time they are written at: whoever reads them needs no order. */
+/* (milliseconds >> 4) mod partitions: records of the same 16 ms share a batch. Webhooks and their
+ * attempts go by the time they are written at: whoever reads them needs no order. */
 int32_t partition_of_time(int64_t ms, int32_t partitions);
 int32_t partition_of_id(const struct uuid *id, int32_t partitions); /* by its milliseconds */
 /* For keyed records in `submissions`: first 8 bytes (big endian) of the key hash mod partitions. */
 int32_t partition_of_key(const uint8_t key_hash[32], int32_t partitions);
-/* Webhooks, endpoints: first 8 bytes (big endian) of SHA-256(the id's 16 bytes) mod
+/* Endpoints, dead webhooks: first 8 bytes (big endian) of SHA-256(the id's 16 bytes) mod
  * partitions, so that endpoints made together spread. */
 int32_t partition_of_endpoint(const struct uuid *endpoint, int32_t partitions);

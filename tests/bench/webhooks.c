@@ -148,7 +148,7 @@ static void publish_message(unsigned long number, const char *body)
                            .origin = "bench"};
     static struct buf sealed;
     enum topic topic = TOPIC_webhooks;
-    int32_t partition = -1;
+    int32_t partition = partition_of_time(now_ms, topic_spec(topic)->partitions);
 
     if (!note)
         die("memory");
