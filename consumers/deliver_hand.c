@@ -107,7 +107,7 @@ static void no_longer_fresh(struct deliver *d, struct job *job)
 /* Is there room for one more whose repetition a kill would cost? */
 static bool window_open(struct deliver *d)
 {
-    int64_t before_ms = deliver_mono_ms(d) - RULES_FRESH_MS;
+    int64_t before_ms = deliver_mono_ms(d) - window_fresh_ms(&d->window);
 
     while (d->first_fresh && d->first_fresh->begun_ms <= before_ms)
         no_longer_fresh(d, d->first_fresh);
@@ -396,9 +396,11 @@ static void learn(struct deliver *d, struct live *live, struct job_end *end)
         breaker_failed(&live->breaker, blamed, d->breaker_failures, mono_ms);
     if (blamed)
         cap_troubled(&live->cap, mono_ms);
-    else
+    else {
         cap_answered(&live->cap, end->answer.latency_us / 1000,
                      d->endpoint_most ? d->endpoint_most : d->most);
+        window_answered(&d->window, &live->cap, end->answer.latency_us, mono_ms);
+    }
     if (decision->asked_wait_ms > 0 && d->breaker_failures)
         breaker_asked_to_wait(&live->breaker, decision->asked_wait_ms, mono_ms);
     end->reason = decision->disable ? REASON_GONE : NULL;
@@ -488,7 +490,9 @@ int64_t hand_due_ms(const struct deliver *d)
         return 0;
     if (d->patient_first && d->endpoint_most)
         due_ms = d->patient_first->taken_ms + RULES_PATIENCE_MS;
-    if (d->ready_count > 0 && d->first_fresh && d->first_fresh->begun_ms + RULES_FRESH_MS < due_ms)
-        due_ms = d->first_fresh->begun_ms + RULES_FRESH_MS;
+    if (d->ready_count > 0 && d->first_fresh) {
+        int64_t hangs_ms = d->first_fresh->begun_ms + window_fresh_ms(&d->window);
+        due_ms = hangs_ms < due_ms ? hangs_ms : due_ms;
+    }
     return due_ms;
 }

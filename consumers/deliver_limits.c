@@ -7,6 +7,9 @@
 #define LATENCY_GUESS_MS 100
 #define ACK_SOON_MS 15
 #define ACK_LATE_MS 100
+#define ANSWERS_SOON_US 10000
+#define ANSWERS_LATE_US 50000
+#define WINDOW_KEPT 32 /* receivers that answer late, if they do at once, lower it no further */
 
 /* ---- breaker ---- */
 
@@ -122,6 +125,36 @@ size_t cap_waiting(const struct rules_cap *cap)
 
 /* ---- window ---- */
 
+static void lower(struct rules_window *window, size_t least, int64_t mono_ms)
+{
+    size_t size = window->size * 3 / 4;
+
+    if (window->size <= least || mono_ms - window->lowered_ms < ACK_LATE_MS)
+        return;
+    window->lowered_ms = mono_ms;
+    window->size = size < least ? least : size;
+}
+
+void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t latency_us,
+                     int64_t mono_ms)
+{
+    if (cap->base_us == 0 || latency_us < cap->base_us)
+        cap->base_us = latency_us > 0 ? latency_us : 1;
+    else
+        cap->base_us += (latency_us - cap->base_us) / 4096;
+    int64_t excess_us = latency_us > 2 * cap->base_us ? latency_us - 2 * cap->base_us : 0;
+    window->excess_us += (excess_us - window->excess_us) / 16;
+    if (window->excess_us > ANSWERS_LATE_US)
+        lower(window, WINDOW_KEPT, mono_ms);
+}
+
+int64_t window_fresh_ms(const struct rules_window *window)
+{
+    int64_t fresh_ms = RULES_FRESH_MS + window->excess_us * 8 / 1000;
+
+    return fresh_ms < RULES_FRESH_MAX_MS ? fresh_ms : RULES_FRESH_MAX_MS;
+}
+
 void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms)
 {
     int64_t waited_us = waited_ms * 1000;
@@ -130,16 +163,12 @@ void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, i
         window->usual_us = waited_us;
     else
         window->usual_us += (waited_us - window->usual_us) / 256;
-    if (waited_ms <= ACK_SOON_MS + window->usual_us / 500 && window->limited && window->size < most)
+    if (waited_ms <= ACK_SOON_MS + window->usual_us / 500 && window->limited &&
+        window->excess_us <= ANSWERS_SOON_US && window->size < most)
         window->size++;
     window->limited = false;
-    if (waited_ms <= ACK_LATE_MS + window->usual_us / 250 ||
-        mono_ms - window->lowered_ms < ACK_LATE_MS)
-        return;
-    window->lowered_ms = mono_ms;
-    window->size = window->size * 3 / 4;
-    if (window->size < RULES_WINDOW_MIN)
-        window->size = RULES_WINDOW_MIN;
+    if (waited_ms > ACK_LATE_MS + window->usual_us / 250)
+        lower(window, RULES_WINDOW_MIN, mono_ms);
 }
 
 /* ---- shares ---- */

@@ -83,6 +83,7 @@ struct rules_cap {
     bool steady;         /* had trouble: grows by one a round from now on, not by one an answer */
     int64_t lowered_ms;  /* halved at most once a second */
     unsigned latency_ms; /* moving mean of the answers; 0 = none yet */
+    int64_t base_us;     /* how soon it answers at best: falls at once, rises slowly; 0 = unknown */
 };
 void cap_init(struct rules_cap *cap);
 size_t cap_now(const struct rules_cap *cap);
@@ -94,16 +95,23 @@ size_t cap_waiting(const struct rules_cap *cap);
 
 /* ---- the window: deliveries whose attempt is not in the log yet ----
  *
- * A kill repeats just these. It grows while the broker acknowledges soon and shrinks when records
- * wait for each other, so that they wait before the POST and not after it. */
+ * A kill repeats just these. It grows while the broker acknowledges soon and receivers answer about
+ * as soon as they ever do, and shrinks when deliveries wait for each other, so that they wait
+ * before the POST: more at once would deliver no more, and cost a connection each. */
 #define RULES_WINDOW_MIN 8
-#define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it */
+#define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it; */
+#define RULES_FRESH_MAX_MS 2000 /* when the others are late too, it need not hang at so little */
 struct rules_window {
     size_t size;
     bool limited; /* something waited for it: else its size says nothing and does not grow */
     int64_t lowered_ms;
-    int64_t usual_us; /* how long an acknowledgement takes: falls at once, rises slowly */
+    int64_t usual_us;  /* how long an acknowledgement takes: falls at once, rises slowly */
+    int64_t excess_us; /* moving mean: how much later than usual receivers answer */
 };
+/* Of an endpoint that is well. */
+void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t latency_us,
+                     int64_t mono_ms);
+int64_t window_fresh_ms(const struct rules_window *window);
 void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms);
 
 /* ---- shares of the projects ---- */

@@ -134,6 +134,8 @@ int post_prepare(struct poster *poster, CURL *easy)
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (poster->ca_file[0])
         SET(CURLOPT_CAINFO, poster->ca_file);
+    SET(CURLOPT_CAPATH, NULL); /* with it, the file is parsed anew for each connection */
+    SET(CURLOPT_CA_CACHE_TIMEOUT, 3600L);
     SET(CURLOPT_USERAGENT, "rustbox/" RUSTBOX_VERSION);
     SET(CURLOPT_BUFFERSIZE, 4096L);
     SET(CURLOPT_MAXAGE_CONN, 55L);

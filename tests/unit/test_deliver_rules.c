@@ -361,6 +361,35 @@ static void slow_answers_do_not_raise_it_and_shorten_the_queue(void **state)
 
 /* ---- window ---- */
 
+static void the_window_stops_where_more_at_once_makes_answers_late(void **state)
+{
+    (void)state;
+    struct rules_window window = {.size = RULES_WINDOW_MIN};
+    struct rules_cap near = {0}, far = {0};
+
+    for (int i = 0; i < 100; i++) { /* 1 ms and 300 ms are both as soon as ever */
+        window_answered(&window, &near, 1000, i);
+        window_answered(&window, &far, 300000, i);
+        window.limited = true;
+        window_acked(&window, 2, 2000, i);
+    }
+    assert_int_equal(window.size, RULES_WINDOW_MIN + 100);
+    for (int i = 100; i < 200; i++) { /* twenty times as late as at best: wait for each other */
+        window_answered(&window, &near, 20000, i);
+        window.limited = true;
+        window_acked(&window, 2, 2000, i);
+    }
+    assert_in_range(window.size, RULES_WINDOW_MIN + 100, RULES_WINDOW_MIN + 115);
+    size_t reached = window.size;
+    assert_in_range(window_fresh_ms(&window), 200, 300); /* and 100 ms are no sign of hanging */
+    for (int i = 0; i < 100; i++)
+        window_answered(&window, &near, 200000, 300); /* much later: fewer */
+    assert_int_equal(window.size, reached * 3 / 4);
+    for (int i = 0; i < 100; i++)
+        window_answered(&window, &near, 200000, 1000 + i * 200);
+    assert_int_equal(window.size, 32);
+}
+
 static void the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks(void **state)
 {
     struct rules_window window = {.size = RULES_WINDOW_MIN};
@@ -462,6 +491,7 @@ int main(void)
         cmocka_unit_test(the_cap_grows_with_answers_and_halves_on_trouble),
         cmocka_unit_test(slow_answers_do_not_raise_it_and_shorten_the_queue),
         cmocka_unit_test(the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks),
+        cmocka_unit_test(the_window_stops_where_more_at_once_makes_answers_late),
         cmocka_unit_test(slots_are_shared_by_weight),
         cmocka_unit_test(a_project_whose_deliveries_hang_leaves_room),
         cmocka_unit_test(equals_take_turns),
