@@ -120,14 +120,15 @@ int end_write(struct deliver *d, const struct job *job, const struct job_end *en
 int end_park(struct deliver *d, const struct job *job, int64_t wait_ms, struct err *err)
 {
     struct seen_key key = {job->env.message, job->env.generation, job->env.attempt};
-    int32_t step = rules_step(&key.message, key.generation, key.attempt);
+    int64_t now_ms = deliver_wall_ms(d);
+    int32_t step = rules_step(now_ms);
     size_t delay = rules_delay_for(wait_ms, &step);
 
     if (delay >= PARKED_DELAYS)
         delay = PARKED_DELAYS - 1;
     seen_put(d->seen, &key)->state = SEEN_NOTHING; /* it comes again, and is to be sent then */
     return write_retry(d, job->ticket, job->rec, &job->env, job->env.attempt, delay, step,
-                       deliver_wall_ms(d) + rules_delay_ms(delay, step), err);
+                       now_ms + rules_delay_ms(delay, step), err);
 }
 
 int end_repeat(struct deliver *d, struct ticket *ticket, const struct record *rec,

@@ -414,10 +414,9 @@ static int ended(struct deliver *d, struct job *job, const struct post_answer *a
     struct live *live = job->live;
     int64_t wait_ms;
 
-    end.decision =
-        rules_decide(&said, job->env.attempt,
-                     rules_step(&job->env.message, job->env.generation, job->env.attempt),
-                     job->at_ms + answer->latency_us / 1000);
+    int64_t ended_ms = job->at_ms + answer->latency_us / 1000;
+
+    end.decision = rules_decide(&said, job->env.attempt, rules_step(ended_ms), ended_ms);
     metric_observe(METRIC_delivery_seconds, NULL, (uint64_t)answer->latency_us * 1000);
     learn(d, live, &end);
     if (end_write(d, job, &end, err) < 0)

@@ -14,12 +14,9 @@ const struct rules_delay rules_delays[RULES_DELAYS] = {
 
 /* ---- the schedule ---- */
 
-int32_t rules_step(const struct uuid *message, uint32_t generation, uint32_t attempt)
+int32_t rules_step(int64_t now_ms)
 {
-    uint32_t mixed = generation * 0x9e3779b1U + attempt * 0x85ebca6bU;
-    for (size_t i = 0; i < sizeof message->bytes; i++)
-        mixed = (mixed ^ message->bytes[i]) * 0x01000193U;
-    return (int32_t)((mixed >> 16) % RULES_STEPS);
+    return (int32_t)((now_ms >> 4) % RULES_STEPS);
 }
 
 int64_t rules_delay_ms(size_t delay, int32_t step)

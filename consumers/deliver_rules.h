@@ -16,9 +16,10 @@ struct rules_delay {
 };
 extern const struct rules_delay rules_delays[RULES_DELAYS];
 
-/* Of this attempt of this message, always the same: a record that is written again after a crash
- * lands beside its first copy. */
-int32_t rules_step(const struct uuid *message, uint32_t generation, uint32_t attempt);
+/* Of a record that goes to a delay topic now: all of the same 16 ms go to one partition, as one
+ * request. With steps drawn at random, each record that failed was a request, and a flush, that the
+ * attempts of healthy endpoints stood behind. */
+int32_t rules_step(int64_t now_ms);
 /* delay * (0.9 + 0.2 * step / 15) */
 int64_t rules_delay_ms(size_t delay, int32_t step);
 /* Where a record goes that must not be tried for wait_ms: the nearest longer delay, or the longest.

@@ -167,7 +167,7 @@ int tails_ask_endpoints(struct deliver *d, struct err *err)
 static void find_delay(struct seen_entry *entry, const struct webhook_attempt *attempt)
 {
     int64_t wait_ms = attempt->next_due_ms - attempt->at_ms - attempt->latency_us / 1000;
-    int32_t step = rules_step(&entry->key.message, entry->key.generation, entry->key.attempt);
+    int32_t step = rules_step(attempt->next_due_ms - wait_ms);
 
     for (size_t delay = 0; delay < RULES_DELAYS; delay++)
         for (int32_t s = 0; s < RULES_STEPS; s++)

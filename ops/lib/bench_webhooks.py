@@ -3,6 +3,7 @@
 A private broker, one deliver process, nginx with one worker on the same machine. rustbox-webhook-load writes signed
 records straight to the topics. Owns everything it starts; leaves nothing.
 """
+import json
 import os
 import re
 import shutil
@@ -109,11 +110,6 @@ class Bench:
             self.deliver.wait()
         self.deliver = None
 
-    def cpu_s(self):
-        with open(f"/proc/{self.deliver.pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def load(self, *more, messages, paths=("ok",), endpoints=100, wait=True):
         self.seed += 1
         self.sent = os.path.join(self.dir, f"sent.{self.seed}")
@@ -124,6 +120,17 @@ class Bench:
         if wait and process.wait():
             raise SystemExit("bench: the load failed")
         return process
+
+    def ready(self):
+        """Waits until deliver is at work: it may have a past to read first."""
+        self.mark()
+        self.load(messages=20)
+        self.await_arrivals(20, 30)
+
+    def delete_endpoints(self, endpoints=100):
+        """Of the last load: what is left of its messages must not be tried again in a later part."""
+        self.seed -= 1
+        self.load("--delete", messages=0, endpoints=endpoints)
 
     def arrivals(self):
         """webhook-id -> time of its first 204"""
@@ -162,45 +169,99 @@ class Bench:
         return sum(1 for row in done.stdout.splitlines() if row != "probe")
 
 
-def throughput(bench, messages):
-    bench.say(f"{messages} messages wait in the topic, then deliver starts")
+def processes_cpu_s(bench):
+    """deliver, nginx's worker, the broker"""
+    def ticks(pid):
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def children(pid):
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
+    with open(os.path.join(bench.state, "service", "kafka", "supervise", "pid")) as file:
+        broker = int(file.read())
+    return {"deliver": ticks(bench.deliver.pid), "nginx": sum(map(ticks, children(bench.nginx.pid))), "broker": ticks(broker)}
+
+
+def floor(bench, requests, at_once):
+    done = subprocess.run([os.path.join(bench.build, "bin", "rustbox-post-load"), f"https://localhost:{bench.port}/ok",
+                           os.path.join(bench.dir, "cert.pem"), str(requests), str(at_once), "1000"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def backlog(bench, messages):
     bench.mark()
     before = bench.attempts()
     bench.load(messages=messages)
     bench.start()
-    bench.await_arrivals(messages, 80)
+    path = os.path.join(bench.dir, "access.log")
+    end = time.monotonic() + 30
+    while os.path.getsize(path) <= bench.at and time.monotonic() < end:
+        time.sleep(0.005)
+    cpu = processes_cpu_s(bench)
+    bench.await_arrivals(messages, 60)
     end = time.monotonic() + 10
     while bench.attempts() - before < messages and time.monotonic() < end:
         time.sleep(0.1)
+    after = processes_cpu_s(bench)
+    bench.stop()
     ids = {row[0] for row in bench.written()}
     times = sorted(at for ident, at in bench.arrivals().items() if ident in ids)
-    recorded, cpu = bench.attempts() - before, bench.cpu_s()
-    bench.stop()
     middle = times[len(times) // 10:-max(1, len(times) // 10)] # without start and end
-    return {"messages": messages, "arrived": len(times), "attempts_recorded": recorded,
-            "deliveries_per_second": round(len(middle) / (middle[-1] - middle[0])) if len(middle) > 1 else None,
-            "deliver_cpu_us_per_delivery": round(cpu / max(1, len(times)) * 1e6)}
+    return {"arrived": len(times), "attempts_recorded": bench.attempts() - before,
+            "per_second": round(len(middle) / (middle[-1] - middle[0])) if len(middle) > 1 else None,
+            "cpu_us": {name: round((after[name] - cpu[name]) / messages * 1e6) for name in after}}
 
 
-def latency(bench, name, paths, rate, seconds, **settings):
+def throughput(bench, messages, rounds):
+    """In turns with libcurl alone against the same nginx."""
+    bench.say("warming up")
+    backlog(bench, messages)
+    result = {"messages": messages, "deliver": [], "libcurl_alone": []}
+    for number in range(rounds):
+        bench.say(f"round {number + 1} of {rounds}: {messages} messages wait in the topic, then deliver starts")
+        result["deliver"].append(backlog(bench, messages))
+        result["libcurl_alone"].append(floor(bench, messages, 32))
+    median = lambda values: sorted(values)[len(values) // 2]
+    result["per_second"] = median([row["per_second"] or 0 for row in result["deliver"]])
+    result["share_of_libcurl_alone"] = round(result["per_second"] / median([row["per_second"] for row in result["libcurl_alone"]]), 2)
+    return result
+
+
+def latency(bench, paths, rate, seconds, **settings):
     """Milliseconds from the record's writing to its arrival, of the endpoints that answer 2xx."""
-    bench.say(f"{name}: {rate} messages/s for {seconds} s")
     bench.start(**settings)
-    time.sleep(3)
+    bench.ready()
     bench.mark()
     bench.load("--rate", str(rate), messages=rate * seconds, paths=paths)
     good = [row for row in bench.written() if paths[row[1] % len(paths)] == "ok"]
     bench.await_arrivals(len(good), 20)
     arrived = bench.arrivals()
+    bench.delete_endpoints()
     bench.stop()
-    waits = [(arrived[ident] - at) * 1000 for ident, _, at, _ in good if ident in arrived]
-    return {"healthy_messages": len(good), "arrived": len(waits), "ms": quantiles(waits)}
+    return [(arrived[ident] - at) * 1000 if ident in arrived else float("inf") for ident, _, at, _ in good]
+
+
+def isolation(bench, rate, seconds, rounds):
+    """All healthy, some bad, the same without protection, in turns; a message that did not arrive counts as infinitely late."""
+    ways = {"all_healthy": (["ok"], {}), "bad_30_10": (BAD, {}),
+            "bad_30_10_caps_and_breaker_off": (BAD, {"endpoint_in_flight": 0, "breaker_failures": 0})}
+    waits = {name: [] for name in ways}
+    for number in range(rounds):
+        for name, (paths, settings) in ways.items():
+            bench.say(f"round {number + 1} of {rounds}: {name}, {rate} messages/s for {seconds} s")
+            waits[name].append(latency(bench, paths, rate, seconds, **settings))
+    result = {name: {"ms": quantiles(sum(rows, [])), "p99_of_rounds": [quantiles(row)["p99"] for row in rows]} for name, rows in waits.items()}
+    for name in list(ways)[1:]:
+        result[name]["p99_to_all_healthy"] = round(result[name]["ms"]["p99"] / result["all_healthy"]["ms"]["p99"], 2)
+    return result
 
 
 def retries(bench, messages, seconds):
     bench.say(f"{messages} retries due over {seconds} s")
     bench.start()
-    time.sleep(3)
+    bench.ready()
     bench.mark()
     bench.load("--retries", str(seconds), messages=messages)
     bench.await_arrivals(messages, seconds + 20)
@@ -219,16 +280,15 @@ def run(options, say):
     figures = {}
     with Bench(options, say) as bench:
         if "throughput" in parts:
-            figures["throughput"] = throughput(bench, options.requests)
+            figures["throughput"] = throughput(bench, options.requests, 3)
+        else:
+            say("warming up")
+            backlog(bench, 10000)
         if "idle" in parts:
-            figures["idle"] = latency(bench, "idle", ["ok"], 10, 10)
-        if "healthy" in parts:
-            figures["healthy"] = latency(bench, "all healthy", ["ok"], 500, 15)
-        if "bad" in parts:
-            figures["bad_30_10"] = latency(bench, "30 % hang, 10 % answer 500", BAD, 500, 15)
-        if "off" in parts:
-            figures["bad_30_10_caps_and_breaker_off"] = latency(bench, "the same, caps and breaker off", BAD, 500, 15,
-                                                                endpoint_in_flight=0, breaker_failures=0)
+            say("idle: 10 messages/s")
+            figures["idle_ms"] = quantiles(latency(bench, ["ok"], 10, 10))
+        if "isolation" in parts:
+            figures["isolation"] = isolation(bench, 500, 6, 3)
         if "retries" in parts:
             figures["retries"] = retries(bench, 2000, 10)
     return figures

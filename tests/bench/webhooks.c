@@ -23,6 +23,9 @@ static const char usage[] =
     "  --bytes N          of a body, default 1000\n"
     "  --retries SECONDS  retries instead, due over the next SECONDS\n"
     "  --seed N           other ids\n"
+    "  --delete           deletes the endpoints of the seed instead: what is left of their "
+    "messages "
+    "is dropped\n"
     "  --out FILE         a line for each acknowledged message: webhook-id, endpoint, Unix time "
     "written,\n"
     "                     due time (of retries)\n";
@@ -31,7 +34,7 @@ static struct options {
     const char *urls[64], *out;
     size_t url_count;
     unsigned long endpoints, projects, messages, rate, bytes, seed, retries;
-    bool topics;
+    bool topics, remove;
 } options = {.endpoints = 100, .projects = 10, .messages = 1000, .bytes = 1000, .seed = 1};
 
 static struct err err;
@@ -115,11 +118,16 @@ static void publish_endpoint(unsigned long number)
                            .version = 1,
                            .id = made_id(1, number),
                            .project = made_id(2, number % options.projects),
-                           .generation = 1,
+                           .generation = options.remove ? 2 : 1,
                            .origin = "bench"};
     struct webhook_endpoint *doc = calloc(1, sizeof *doc);
     struct buf sealed;
 
+    if (options.remove) {
+        free(doc);
+        send(TOPIC_endpoints, -1, "relay", &env, span_of(NULL, 0), NULL);
+        return;
+    }
     buf_init(&sealed, WEBHOOK_SEALED_MAX);
     if (!doc)
         die("memory");
@@ -204,7 +212,7 @@ static void run(const struct config *config)
     if (producer_flush(producer, 30000, &err) < 0)
         die("endpoints");
     begin = now_s();
-    for (unsigned long i = 0; i < options.messages; i++) {
+    for (unsigned long i = 0; i < options.messages && !options.remove; i++) {
         while (options.rate && (now_s() - begin) * (double)options.rate < (double)i)
             producer_poll(producer, 1);
         publish_message(i, body);
@@ -240,6 +248,8 @@ static void parse(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         bool known = strcmp(argv[i], "--topics") == 0;
         options.topics |= known;
+        if (strcmp(argv[i], "--delete") == 0)
+            options.remove = known = true;
         for (size_t n = 0; n < sizeof numbers / sizeof numbers[0] && i + 1 < argc; n++)
             if (strcmp(argv[i], numbers[n].name) == 0) {
                 *numbers[n].to = number(argv[++i]);

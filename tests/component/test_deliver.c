@@ -304,7 +304,11 @@ static void every_retry_has_its_time_and_the_last_is_dead(void **state)
         bool has_id;
         assert_true(rec && stage_envelope(rec, &next, &has_id));
         assert_int_equal(next.attempt, attempt + 1);
-        assert_int_equal(rec->partition, rules_step(&env.message, 0, (uint32_t)attempt));
+        struct webhook_attempt said;
+        assert_int_equal(attempts_of(&env, &said), attempt + 1);
+        int64_t ended_ms = said.at_ms + said.latency_us / 1000;
+        assert_int_equal(rec->partition, rules_step(ended_ms));
+        assert_int_equal(next.not_before_ms, ended_ms + rules_delay_ms(attempt, rec->partition));
         int64_t wait_ms = next.not_before_ms - wall(NULL) / 1000000;
         assert_in_range(wait_ms, rules_delays[attempt].ms * 88 / 100,
                         rules_delays[attempt].ms * 111 / 100);
@@ -544,7 +548,7 @@ static void a_missing_retry_is_written_again(void **state)
     endpoint(1, 1, "https://a.example/");
     struct envelope env = tell(1, 1, 1), next = env;
     env.type = RECORD_attempt;
-    int32_t step = rules_step(&env.message, 0, 0);
+    int32_t step = 11;
     attempt.next_due_ms = attempt.at_ms + 15000 + rules_delay_ms(0, step);
     buf_init(&text, ATTEMPT_BYTES_MAX);
     assert_ok(webhook_attempt_encode(&attempt, &text, &err), err);
