@@ -186,7 +186,7 @@ static enum stage_start start(void *self, struct ticket *ticket, const struct re
         !tails_know_since(d, env.not_before_ms ? env.not_before_ms : rec->timestamp_ms) ||
         !has_room(d))
         return STAGE_FULL;
-    if ((why = stage_distrust(&d->signing, topic, &env, &rec->value)))
+    if ((why = stage_distrust_value(topic, &env, &rec->value)))
         return bury(d, ticket, rec, why, err);
     if (env.not_before_ms)
         metric_observe(METRIC_delivery_lateness_seconds, topic_spec(topic)->name,

@@ -9,7 +9,7 @@
 #define ACK_LATE_MS 100
 #define ANSWERS_SOON_US 10000
 #define ANSWERS_LATE_US 50000
-#define WINDOW_KEPT 32 /* receivers that answer late, if they do at once, lower it no further */
+#define WINDOW_FREE 64 /* so far late answers do not hold it up: the machine may just be busy */
 
 /* ---- breaker ---- */
 
@@ -145,7 +145,7 @@ void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t
     int64_t excess_us = latency_us > 2 * cap->base_us ? latency_us - 2 * cap->base_us : 0;
     window->excess_us += (excess_us - window->excess_us) / 16;
     if (window->excess_us > ANSWERS_LATE_US)
-        lower(window, WINDOW_KEPT, mono_ms);
+        lower(window, WINDOW_FREE, mono_ms);
 }
 
 int64_t window_fresh_ms(const struct rules_window *window)
@@ -164,7 +164,7 @@ void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, i
     else
         window->usual_us += (waited_us - window->usual_us) / 256;
     if (waited_ms <= ACK_SOON_MS + window->usual_us / 500 && window->limited &&
-        window->excess_us <= ANSWERS_SOON_US && window->size < most)
+        (window->excess_us <= ANSWERS_SOON_US || window->size < WINDOW_FREE) && window->size < most)
         window->size++;
     window->limited = false;
     if (waited_ms > ACK_LATE_MS + window->usual_us / 250)

@@ -99,7 +99,7 @@ size_t cap_waiting(const struct rules_cap *cap);
  * A kill repeats just these. It grows while the broker acknowledges soon and receivers answer about
  * as soon as they ever do, and shrinks when deliveries wait for each other, so that they wait
  * before the POST: more at once would deliver no more, and cost a connection each. */
-#define RULES_WINDOW_MIN 8
+#define RULES_WINDOW_MIN 32
 #define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it; */
 #define RULES_FRESH_MAX_MS 2000 /* when the others are late too, it need not hang at so little */
 struct rules_window {

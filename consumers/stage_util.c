@@ -43,6 +43,15 @@ const char *stage_distrust(struct signing *signing, enum topic topic, const stru
     return why;
 }
 
+const char *stage_distrust_value(enum topic topic, const struct envelope *env,
+                                 const struct span *value)
+{
+    const char *why = signing_distrust_value(env, value);
+    if (why)
+        metric_add(METRIC_forged_total, topic_spec(topic)->name, 1);
+    return why;
+}
+
 struct key_id stage_key(const struct envelope *env)
 {
     return (struct key_id){env->project, env->retention_class, uuid_day(&env->id), env->key_number};

@@ -18,6 +18,8 @@ int stage_urls(const struct config *config, struct webhook_url_policy *out,
 /* NULL: believed. Else why not, counted as forged: the record goes to `dead` and does nothing. */
 const char *stage_distrust(struct signing *signing, enum topic topic, const struct envelope *env,
                            const struct span *value);
+const char *stage_distrust_value(enum topic topic, const struct envelope *env,
+                                 const struct span *value);
 struct key_id stage_key(const struct envelope *env);
 /* Appends the plaintext; `content` is what the value holds (a job holds a submission). An error
  * names the id. */

@@ -80,8 +80,13 @@ const char *signing_distrust(struct signing *signing, enum topic topic, const st
         return "signer: may not write records of this type to this topic";
     if (mac_of(signing, env, mac, &ignored) || !equal_ct(mac, env->signature, sizeof mac))
         return "signature: is not this installation's";
-    if (!value)
-        return NULL;
-    sha256(*value, mac);
-    return equal_ct(mac, env->digest, sizeof mac) ? NULL : "value: differs from its signed digest";
+    return value ? signing_distrust_value(env, value) : NULL;
+}
+
+const char *signing_distrust_value(const struct envelope *env, const struct span *value)
+{
+    uint8_t digest[SHA256_BYTES];
+    sha256(*value, digest);
+    return equal_ct(digest, env->digest, sizeof digest) ? NULL
+                                                        : "value: differs from its signed digest";
 }

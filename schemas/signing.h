@@ -28,3 +28,5 @@ int signing_sign(struct signing *signing, const char *signer, struct span value,
  * value NULL: headers alone, for readers that use nothing else, or check the digest themselves. */
 const char *signing_distrust(struct signing *signing, enum topic topic, const struct envelope *env,
                              const struct span *value);
+/* The same of the value alone, when the headers are believed already. */
+const char *signing_distrust_value(const struct envelope *env, const struct span *value);

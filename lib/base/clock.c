@@ -90,9 +90,14 @@ void day_format(int32_t day, char out[DAY_TEXT])
     int64_t year = 0;
     int month = 0, mday = 0;
     civil(day, &year, &month, &mday);
-    snprintf(out, DAY_TEXT, "%04u-%02u-%02u",
-             (unsigned)(year < 0 || year > 9999 ? 0 : year) % 10000, (unsigned)month % 100,
-             (unsigned)mday % 100);
+    unsigned number = (unsigned)(year < 0 || year > 9999 ? 0 : year);
+    memcpy(out, "0000-00-00", DAY_TEXT); /* each record's headers have it: no printf */
+    for (int i = 3; i >= 0; i--, number /= 10)
+        out[i] = (char)('0' + number % 10);
+    out[5] = (char)('0' + month / 10 % 10);
+    out[6] = (char)('0' + month % 10);
+    out[8] = (char)('0' + mday / 10 % 10);
+    out[9] = (char)('0' + mday % 10);
 }
 
 int day_parse(const char *text, int32_t *out)
