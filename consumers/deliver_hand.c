@@ -107,7 +107,7 @@ static void no_longer_fresh(struct deliver *d, struct job *job)
 /* Is there room for one more whose repetition a kill would cost? */
 static bool window_open(struct deliver *d)
 {
-    int64_t before_ms = deliver_mono_ms(d) - window_fresh_ms(&d->window);
+    int64_t before_ms = deliver_mono_ms(d) - RULES_FRESH_MS;
 
     while (d->first_fresh && d->first_fresh->begun_ms <= before_ms)
         no_longer_fresh(d, d->first_fresh);
@@ -490,7 +490,7 @@ int64_t hand_due_ms(const struct deliver *d)
     if (d->patient_first && d->endpoint_most)
         due_ms = d->patient_first->taken_ms + RULES_PATIENCE_MS;
     if (d->ready_count > 0 && d->first_fresh) {
-        int64_t hangs_ms = d->first_fresh->begun_ms + window_fresh_ms(&d->window);
+        int64_t hangs_ms = d->first_fresh->begun_ms + RULES_FRESH_MS;
         due_ms = hangs_ms < due_ms ? hangs_ms : due_ms;
     }
     return due_ms;

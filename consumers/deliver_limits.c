@@ -148,13 +148,6 @@ void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t
         lower(window, WINDOW_FREE, mono_ms);
 }
 
-int64_t window_fresh_ms(const struct rules_window *window)
-{
-    int64_t fresh_ms = RULES_FRESH_MS + window->excess_us * 8 / 1000;
-
-    return fresh_ms < RULES_FRESH_MAX_MS ? fresh_ms : RULES_FRESH_MAX_MS;
-}
-
 void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms)
 {
     int64_t waited_us = waited_ms * 1000;

@@ -100,8 +100,7 @@ size_t cap_waiting(const struct rules_cap *cap);
  * as soon as they ever do, and shrinks when deliveries wait for each other, so that they wait
  * before the POST: more at once would deliver no more, and cost a connection each. */
 #define RULES_WINDOW_MIN 32
-#define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it; */
-#define RULES_FRESH_MAX_MS 2000 /* when the others are late too, it need not hang at so little */
+#define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it */
 struct rules_window {
     size_t size;
     bool limited; /* something waited for it: else its size says nothing and does not grow */
@@ -112,7 +111,6 @@ struct rules_window {
 /* Of an endpoint that is well. */
 void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t latency_us,
                      int64_t mono_ms);
-int64_t window_fresh_ms(const struct rules_window *window);
 void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, int64_t mono_ms);
 
 /* ---- shares of the projects ---- */

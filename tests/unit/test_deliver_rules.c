@@ -371,7 +371,6 @@ static void the_window_stops_where_more_at_once_makes_answers_late(void **state)
     }
     assert_in_range(window.size, RULES_WINDOW_MIN + 100, RULES_WINDOW_MIN + 115);
     size_t reached = window.size;
-    assert_in_range(window_fresh_ms(&window), 200, 300); /* and 100 ms are no sign of hanging */
     for (int i = 0; i < 100; i++)
         window_answered(&window, &near, 200000, 300); /* much later: fewer */
     assert_int_equal(window.size, reached * 3 / 4);
