@@ -77,7 +77,8 @@ bool breaker_rests(const struct rules_breaker *breaker);
 void breaker_asked_to_wait(struct rules_breaker *breaker, int64_t wait_ms, int64_t mono_ms);
 
 /* ---- the cap of an endpoint: grows while answers come soon, halves on trouble ---- */
-#define RULES_CAP_START 8
+/* Enough failures at once to open the breaker; each costs a handshake and hangs for the whole time. */
+#define RULES_CAP_START RULES_BREAKER_FAILURES
 #define RULES_CAP_SLOW_MS 2000 /* an answer later than this is no reason to send more at once */
 struct rules_cap {
     unsigned milli;      /* thousandths of a delivery */
@@ -99,7 +100,7 @@ size_t cap_waiting(const struct rules_cap *cap);
  * A kill repeats just these. It grows while the broker acknowledges soon and receivers answer about
  * as soon as they ever do, and shrinks when deliveries wait for each other, so that they wait
  * before the POST: more at once would deliver no more, and cost a connection each. */
-#define RULES_WINDOW_MIN 32
+#define RULES_WINDOW_MIN 16
 #define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it */
 struct rules_window {
     size_t size;

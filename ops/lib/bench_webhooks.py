@@ -272,7 +272,7 @@ def retries(bench, messages, seconds):
     return {"retries": len(rows), "arrived": len(late), "early": sum(1 for ms in late if ms < -1), "late_ms": quantiles(late)}
 
 
-IN_FLIGHT = 512 # fewer than would hang in one part without protection: rate * 30 % * its seconds
+IN_FLIGHT = 384 # fewer than would hang in one part without protection: rate * 30 % * its seconds
 BAD = ["ok", "hang", "ok", "ok", "hang", "ok", "fail", "ok", "hang", "ok"] # 30 % hang, 10 % answer 500
 
 
@@ -289,7 +289,7 @@ def run(options, say):
             say("idle: 10 messages/s")
             figures["idle_ms"] = quantiles(latency(bench, ["ok"], 10, 10))
         if "isolation" in parts:
-            figures["isolation"] = isolation(bench, 500, 8, 2)
+            figures["isolation"] = isolation(bench, 200, 10, 2)
         if "retries" in parts:
             figures["retries"] = retries(bench, 2000, 10)
     return figures

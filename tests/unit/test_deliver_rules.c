@@ -313,9 +313,9 @@ static void the_cap_grows_with_answers_and_halves_on_trouble(void **state)
     (void)state;
     cap_init(&cap);
     assert_int_equal(cap_now(&cap), RULES_CAP_START);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < RULES_CAP_START; i++)
         cap_answered(&cap, 20, 128);
-    assert_int_equal(cap_now(&cap), 16); /* doubled in one round */
+    assert_int_equal(cap_now(&cap), 2 * RULES_CAP_START); /* doubled in one round */
     for (int i = 0; i < 1000; i++)
         cap_answered(&cap, 20, 128);
     assert_int_equal(cap_now(&cap), 128);
