@@ -127,7 +127,7 @@ static enum stage_start bury(struct deliver *d, struct ticket *ticket, const str
     if (outbox_dead(ticket_outbox(ticket), rec, why, err) < 0)
         return STAGE_ERROR;
     metric_add(METRIC_dead_total, "deliver", 1);
-    d->unacked++;
+    hand_unacked(d);
     ticket_finish(ticket);
     return STAGE_STARTED;
 }
@@ -153,7 +153,7 @@ static enum stage_start pass_over(struct deliver *d, struct ticket *ticket,
         return STAGE_ERROR;
     if (entry->state == SEEN_LOGGED)
         entry->state = SEEN_DONE; /* this ticket stands for what follows */
-    d->unacked++;
+    hand_unacked(d);
     ticket_finish(ticket);
     return STAGE_STARTED;
 }
@@ -246,6 +246,7 @@ static void ticket_acked(void *self, int64_t waited_ns)
 
     if (d->unacked > 0)
         d->unacked--;
+    d->acked_ms = deliver_mono_ms(d);
     window_acked(&d->window, waited_ns / 1000000, d->most, deliver_mono_ms(d));
     d->dirty |= d->ready_count > 0;
 }

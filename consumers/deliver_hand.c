@@ -104,6 +104,12 @@ static void no_longer_fresh(struct deliver *d, struct job *job)
     job->fresh = false;
 }
 
+void hand_unacked(struct deliver *d)
+{
+    if (d->unacked++ == 0)
+        d->acked_ms = deliver_mono_ms(d);
+}
+
 /* Is there room for one more whose repetition a kill would cost? */
 static bool window_open(struct deliver *d)
 {
@@ -111,6 +117,8 @@ static bool window_open(struct deliver *d)
 
     while (d->first_fresh && d->first_fresh->begun_ms <= before_ms)
         no_longer_fresh(d, d->first_fresh);
+    if (d->unacked > 0 && deliver_mono_ms(d) - d->acked_ms >= RULES_STALL_MS)
+        return false; /* the broker is away: what is sent now, a kill would repeat */
     if (d->unacked + d->fresh < d->window.size)
         return true;
     d->window.limited = true;
@@ -146,7 +154,7 @@ static void finish(struct deliver *d, struct job *job)
 
     leave_live(d, job);
     job_put(d, job);
-    d->unacked++;
+    hand_unacked(d);
     ticket_finish(ticket);
 }
 

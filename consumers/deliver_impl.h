@@ -111,6 +111,7 @@ struct deliver {
     size_t in_hand, in_flight;
     struct rules_window window;
     size_t unacked, fresh;   /* ended, not acknowledged; under way for a moment */
+    int64_t acked_ms;        /* monotonic: of the last acknowledgement; unacked was 0 before */
     struct job *first_fresh; /* in flying, which is in order of start */
     bool full;
     struct job_list unknown, flying;
@@ -153,6 +154,7 @@ int hand_turn(struct deliver *d, struct err *err) MUST_CHECK;
 void hand_abandon_all(struct deliver *d);
 void hand_posted(void *deliver, void *job, const struct post_answer *answer);
 void hand_free(struct deliver *d);
+void hand_unacked(struct deliver *d); /* a record's outputs are handed over */
 int64_t hand_due_ms(const struct deliver *d);
 void job_list_add(struct job_list *list, struct job *job);
 void job_list_remove(struct job_list *list, struct job *job);

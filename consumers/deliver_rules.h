@@ -77,7 +77,8 @@ bool breaker_rests(const struct rules_breaker *breaker);
 void breaker_asked_to_wait(struct rules_breaker *breaker, int64_t wait_ms, int64_t mono_ms);
 
 /* ---- the cap of an endpoint: grows while answers come soon, halves on trouble ---- */
-/* Enough failures at once to open the breaker; each costs a handshake and hangs for the whole time. */
+/* Enough failures at once to open the breaker; each costs a handshake and hangs for the whole time.
+ */
 #define RULES_CAP_START RULES_BREAKER_FAILURES
 #define RULES_CAP_SLOW_MS 2000 /* an answer later than this is no reason to send more at once */
 struct rules_cap {
@@ -102,6 +103,7 @@ size_t cap_waiting(const struct rules_cap *cap);
  * before the POST: more at once would deliver no more, and cost a connection each. */
 #define RULES_WINDOW_MIN 16
 #define RULES_FRESH_MS 100 /* a delivery under way for longer hangs, and holds no place in it */
+#define RULES_STALL_MS 250 /* without any acknowledgement: nothing more is sent until one comes */
 struct rules_window {
     size_t size;
     bool limited; /* something waited for it: else its size says nothing and does not grow */

@@ -565,6 +565,26 @@ static void a_missing_retry_is_written_again(void **state)
     assert_int_equal(next.not_before_ms, attempt.next_due_ms);
 }
 
+static void nothing_more_is_sent_while_the_broker_is_silent(void **state)
+{
+    (void)state;
+    endpoint(1, 1, "https://a.example/");
+    endpoint(2, 1, "https://b.example/");
+    post_memory_rule("", POST_answered, 200, "");
+    bus_memory_hold_acks(true);
+    tell(1, 1, 1);
+    turns(20);
+    assert_int_equal(post_memory_count(), 1);
+    hurry(RULES_STALL_MS + 50);
+    struct envelope second = tell(2, 2, 1);
+    turns(20);
+    assert_int_equal(post_memory_count(), 1); /* a kill now repeats one, not two */
+    bus_memory_hold_acks(false);
+    turns(20);
+    assert_int_equal(post_memory_count(), 2);
+    expect_last(&second, 1, OUTCOME_DELIVERED, ATTEMPT_none);
+}
+
 static void a_second_copy_is_sent_once(void **state)
 {
     int64_t now_ms = wall(NULL) / 1000000;
@@ -700,6 +720,7 @@ int main(void)
         TEST(an_open_breaker_parks_before_a_socket_is_opened),
         TEST(what_is_in_the_log_of_attempts_is_not_sent_again),
         TEST(a_missing_retry_is_written_again),
+        TEST(nothing_more_is_sent_while_the_broker_is_silent),
         TEST(a_second_copy_is_sent_once),
         TEST(a_broker_that_fails_repeats_outputs_not_posts),
         TEST(a_rebalance_takes_everything_back),
