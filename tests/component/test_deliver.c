@@ -726,5 +726,6 @@ int main(void)
         TEST(a_rebalance_takes_everything_back),
         TEST(a_stop_waits_for_what_is_under_way),
     };
+    cmocka_set_test_filter(getenv("RUSTBOX_TEST_ONLY")); /* tests/integration/protections */
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -129,8 +129,9 @@ static void test_tier(void **state)
     /* Arguments and files come to it as late as its stdin. */
     static const struct box_file file = {SPAN_LIT("d/part.py"), SPAN_LIT("x = 5")};
     static const struct span arg = SPAN_LIT("arg");
-    job = box_fixture_job(LANGUAGE_python, "import sys, d.part\n"
-                                           "print(sys.argv[1:], d.part.x, open('d/part.py').read())\n");
+    job = box_fixture_job(LANGUAGE_python,
+                          "import sys, d.part\n"
+                          "print(sys.argv[1:], d.part.x, open('d/part.py').read())\n");
     job.files = &file;
     job.args = &arg;
     job.file_count = job.arg_count = 1;

@@ -1,6 +1,7 @@
 /* lib/http/post against tests/support/receiver.py: what each misbehaviour of a receiver is called,
  * that no answer makes memory grow, and that no name leads to a denied address. */
 #include "lib/http/post.h"
+#include "tests/integration/post_off.h"
 #include "tests/support/receiver.h"
 #include "tests/unit/unit.h"
 #include <arpa/inet.h>
@@ -162,11 +163,27 @@ static void statuses_and_retry_after_are_told(void **state)
     assert_string_equal(last.retry_after, "");
 }
 
+static size_t requests_of(const char *path)
+{
+    char line[1024];
+    size_t count = 0;
+    FILE *file = fopen(receiver.log_file, "r");
+
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        count += strstr(line, path) != NULL;
+    fclose(file);
+    return count;
+}
+
 static void redirects_are_not_followed(void **state)
 {
     (void)state;
     expect("https://localhost:%d/redirect", receiver.https, POST_answered, 302);
     expect("https://localhost:%d/redirect-success", receiver.https, POST_answered, 200);
+    expect("https://localhost:%d/ok", receiver.https, POST_answered, 200);
+    assert_int_equal(requests_of("/redirect\t"), 1);
+    assert_int_equal(requests_of("/followed"), 0);
 }
 
 /* ---- bad receivers ---- */
@@ -219,6 +236,15 @@ static long resident_kb(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+static void expect_resident(long begin_kb)
+{
+#ifndef __SANITIZE_ADDRESS__
+    assert_in_range(resident_kb(), 0, begin_kb + 1024);
+#else
+    (void)begin_kb; /* freed memory is kept aside */
+#endif
+}
+
 static void no_answer_makes_memory_grow(void **state)
 {
     static const struct {
@@ -230,8 +256,7 @@ static void no_answer_makes_memory_grow(void **state)
                  {"https://localhost:%d/endless-interim", POST_too_large, 0},
                  {"https://localhost:%d/endless-body", POST_answered, 200},
                  {"https://localhost:%d/endless-body/500", POST_answered, 500},
-                 {"https://localhost:%d/endless-chunks", POST_answered, 200},
-                 {"https://localhost:%d/gzip-bomb", POST_answered, 200}};
+                 {"https://localhost:%d/endless-chunks", POST_answered, 200}};
     long begin_kb = 0;
 
     (void)state;
@@ -247,11 +272,49 @@ static void no_answer_makes_memory_grow(void **state)
         if (round == 2)
             begin_kb = resident_kb();
     }
-#ifndef __SANITIZE_ADDRESS__
-    assert_in_range(resident_kb(), 0, begin_kb + 1024);
-#else
-    (void)begin_kb; /* freed memory is kept aside */
-#endif
+    expect_resident(begin_kb);
+}
+
+/* Each would be 64 MiB. */
+static void a_compression_bomb_is_not_unpacked(void **state)
+{
+    long begin_kb = 0;
+
+    (void)state;
+    fetch("https://localhost:%d/gzip-bomb", receiver.https); /* takes its time to be made */
+    for (int round = 0; round < 20; round++) {
+        expect("https://localhost:%d/gzip-bomb", receiver.https, POST_answered, 200);
+        if (round == 2)
+            begin_kb = resident_kb();
+    }
+    expect_resident(begin_kb);
+}
+
+/* Ten thousand answers of the quick kinds, one after the other. */
+static void ten_thousand_failures_leave_nothing(void **state)
+{
+    static const char *const urls[] = {"http://localhost:%d/close",
+                                       "http://localhost:%d/half",
+                                       "http://localhost:%d/garbage",
+                                       "http://localhost:%d/http09",
+                                       "http://localhost:%d/status/500",
+                                       "http://localhost:%d/redirect",
+                                       "http://127.0.0.1:1/",
+                                       "https://10.0.0.1:%d/",
+                                       "ftp://localhost:%d/",
+                                       "http://private.good.test:%d/"};
+    long begin_kb = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 10000; i++) {
+        fetch(urls[i % COUNT_OF(urls)], receiver.http);
+        if (last.end == POST_answered && last.status < 300)
+            fail_msg("%s: status %u", urls[i % COUNT_OF(urls)], last.status);
+        if (i == 1000)
+            begin_kb = resident_kb();
+    }
+    assert_in_range(post_open_connections(poster), 0, 1);
+    expect_resident(begin_kb);
 }
 
 /* ---- where it goes ---- */
@@ -311,6 +374,16 @@ static void nothing_listed_means_no_connection_to_this_machine(void **state)
         assert_int_equal(accept(fd, NULL, NULL), -1);
     }
     close(fd);
+}
+
+/* Between the look-up that is judged and the connection there is no second one, which could be
+ * answered otherwise. */
+static void a_name_is_looked_up_once(void **state)
+{
+    (void)state;
+    expect("http://good.good.test:%d/ok", receiver.http, POST_answered, 200);
+    assert_string_equal(last.address, "127.0.0.1");
+    assert_int_equal(post_off_lookups(), 0);
 }
 
 static void a_name_that_changes_its_address_is_refused_then(void **state)
@@ -436,8 +509,11 @@ int main(void)
         TEST(silence_and_drips_end_in_time),
         TEST(closed_and_malformed_answers_have_their_names),
         TEST(no_answer_makes_memory_grow),
+        TEST(a_compression_bomb_is_not_unpacked),
+        TEST(ten_thousand_failures_leave_nothing),
         TEST(denied_addresses_are_never_connected_to),
         TEST(nothing_listed_means_no_connection_to_this_machine),
+        TEST(a_name_is_looked_up_once),
         TEST(a_name_that_changes_its_address_is_refused_then),
         TEST(a_kept_connection_is_judged_again),
         TEST(urls_that_break_a_rule_are_refused),
@@ -445,6 +521,7 @@ int main(void)
         TEST(what_is_cancelled_is_never_told),
         TEST(settings_that_are_wrong_are_named),
     };
+    cmocka_set_test_filter(getenv("RUSTBOX_TEST_ONLY")); /* tests/integration/protections */
     receiver_start_or_skip(&receiver);
     assert_ok(address_policy_parse("127.0.0.0/8", &loopback, &err), err);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

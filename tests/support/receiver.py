@@ -10,6 +10,8 @@ Ports: http, https, expired, selfsigned, wronghost (TLS with that certificate), 
 """
 import asyncio
 import base64
+import functools
+import gzip
 import hashlib
 import json
 import os
@@ -83,6 +85,11 @@ async def push(writer, data):
     await asyncio.sleep(0)
 
 
+@functools.lru_cache
+def bomb():
+    return gzip.compress(gzip.compress(b"\0" * (64 << 20)))
+
+
 async def misbehave(path, writer):
     """Answers one request; False: the connection is to be closed."""
     word, _, rest = path.strip("/").partition("/")
@@ -94,7 +101,7 @@ async def misbehave(path, writer):
     elif word == "retry-date":
         writer.write(answer(503, "Retry-After: " + formatdate(time.time() + int(number), usegmt=True)))
     elif word == "redirect":
-        writer.write(answer(302, "Location: /ok"))
+        writer.write(answer(302, "Location: /followed"))
     elif word == "redirect-success": # an Ok status with a Location
         writer.write(answer(200, "Location: http://169.254.169.254/"))
     elif word == "hang":
@@ -131,9 +138,7 @@ async def misbehave(path, writer):
         while True:
             await push(writer, b"1\r\nz\r\n" * 500)
     elif word == "gzip-bomb":
-        import gzip
-        bomb = gzip.compress(gzip.compress(b"\0" * (64 << 20)))
-        writer.write(answer(200, "Content-Encoding: gzip, gzip", body=bomb))
+        writer.write(answer(200, "Content-Encoding: gzip, gzip", body=bomb()))
     elif word == "close":
         return False
     elif word == "half":
