@@ -1,9 +1,43 @@
 // verify.js MODULES-DIR < vectors: every message must verify with the public standardwebhooks library under each
-// secret that is in force, under no other, and in none of ten kinds of mutation.
+// secret that is in force, under no other, and in none of its mutations. Public keys (whpk_), which that library does not
+// know, are checked by node's crypto in the format of Standard Webhooks 1.0. MODULES-DIR "-": without the library.
 "use strict";
+const crypto = require("node:crypto");
 const path = require("node:path");
 const readline = require("node:readline");
-const { Webhook } = require(path.join(process.argv[2], "standardwebhooks"));
+
+// "v1a,<base64 of the Ed25519 signature over id.timestamp.body>", "whpk_<base64 of the 32 bytes>"
+class Asymmetric {
+  constructor(text) {
+    const raw = Buffer.from(text.slice(5), "base64");
+    if (raw.length !== 32) throw new Error("not 32 bytes");
+    this.key = crypto.createPublicKey({ key: Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), raw]), format: "der", type: "spki" });
+  }
+  verify(body, headers) {
+    const now = Math.floor(Date.now() / 1000), at = Number(headers["webhook-timestamp"]);
+    if (!(Math.abs(now - at) <= 300)) throw new Error("timestamp");
+    const signed = Buffer.from(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`);
+    for (const one of headers["webhook-signature"].split(" ")) {
+      const [version, text] = one.split(",");
+      const signature = Buffer.from(text || "", "base64");
+      if (version === "v1a" && signature.length === 64 && crypto.verify(null, signed, this.key, signature)) return;
+    }
+    throw new Error("no signature matches");
+  }
+}
+
+// HMAC, when there is no library: only where public keys are what is looked at
+class Symmetric {
+  constructor(text) { this.key = Buffer.from(text.slice(6), "base64"); }
+  verify(body, headers) {
+    const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
+    const wanted = "v1," + crypto.createHmac("sha256", this.key).update(signed).digest("base64");
+    if (!(Math.abs(Math.floor(Date.now() / 1000) - Number(headers["webhook-timestamp"])) <= 300)
+        || !headers["webhook-signature"].split(" ").includes(wanted)) throw new Error("no signature matches");
+  }
+}
+const Webhook = process.argv[2] === "-" ? Symmetric : require(path.join(process.argv[2], "standardwebhooks")).Webhook;
+const verifier = (text) => (text.startsWith("whpk_") ? new Asymmetric(text) : new Webhook(text));
 
 const flip = (text, at) => text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
 const mutations = {
@@ -15,13 +49,17 @@ const mutations = {
   "timestamp, a second later": (m) => ({ ...m, timestamp: String(Number(m.timestamp) + 1) }),
   "timestamp, ten minutes old": (m) => ({ ...m, timestamp: String(Number(m.timestamp) - 600) }),
   "signature, a character": (m) => ({ ...m, signature: m.signature.split(" ").map((s) => flip(s, 10)).join(" ") }),
-  "signature, of another version": (m) => ({ ...m, signature: m.signature.replaceAll("v1,", "v2,") }),
+  "signature, of another version": (m) => ({ ...m, signature: m.signature.replaceAll(/v1(a?),/g, "v2$1,") }),
+  "signature, of the other kind": (m) => ({ ...m, signature: m.signature.replaceAll(/v1(a?),/g, (_, a) => (a ? "v1," : "v1a,")) }),
+  "signature, another message's": (m) => ({ ...m, signature: previous || "v1,AAAA v1a,AAAA" }),
   "signature, cut": (m) => ({ ...m, signature: m.signature.split(" ").map((s) => s.slice(0, -8)).join(" ") }),
 };
 
+let previous = "";
+
 function verifies(secret, m) {
   try {
-    new Webhook(secret).verify(m.body, {
+    verifier(secret).verify(m.body, {
       "webhook-id": m.id, "webhook-timestamp": m.timestamp, "webhook-signature": m.signature,
     });
     return true;
@@ -32,7 +70,7 @@ function verifies(secret, m) {
 }
 
 async function main() {
-  let messages = 0, rotations = 0, refused = 0, findings = 0;
+  let messages = 0, rotations = 0, asymmetric = 0, refused = 0, findings = 0;
   const complain = (m, text) => { if (findings++ < 20) console.log(`FINDING ${m.id}: ${text}`); };
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const m = JSON.parse(line);
@@ -41,6 +79,7 @@ async function main() {
     Date.now = () => now * 1000;
     messages++;
     rotations += m.secrets.length > 1;
+    asymmetric += m.secrets.some((s) => s.valid && s.text.startsWith("whpk_"));
     for (const secret of m.secrets)
       if (verifies(secret.text, m) !== secret.valid) complain(m, secret.valid ? "does not verify" : "verifies with an expired secret");
     const secret = m.secrets[0].text;
@@ -48,9 +87,10 @@ async function main() {
       if (verifies(secret, change(m))) complain(m, `verifies after a mutation: ${name}`);
       else refused++;
     }
+    previous = m.signature;
     if (m.signature.split(" ").length !== m.secrets.filter((s) => s.valid).length) complain(m, "another number of signatures");
   }
-  console.log(`${messages} messages, ${rotations} with rotation, ${refused} mutations refused, ${findings} findings`);
+  console.log(`${messages} messages, ${rotations} with rotation, ${asymmetric} with v1a, ${refused} mutations refused, ${findings} findings`);
   process.exit(findings || !messages ? 1 : 0);
 }
 main();
