@@ -89,6 +89,16 @@ static bool take_names(const cJSON *json, struct webhook_attempt *out)
     return e < ATTEMPT_ERROR_COUNT && o < COUNT_OF(outcomes);
 }
 
+/* Anything else a database could refuse, and one such record would stall all behind it. */
+static bool take_plain(const cJSON *json, const char *name, char *out, size_t size)
+{
+    struct span text = span_text(text_of(json, name));
+    for (size_t i = 0; i < text.len; i++)
+        if (((const char *)text.data)[i] < ' ' || ((const char *)text.data)[i] > '~')
+            return false;
+    return span_copy(text, out, size) == 0;
+}
+
 #define EXACT_MAX INT64_C(9007199254740991) /* 2^53 - 1 */
 
 static int take(const cJSON *json, struct webhook_attempt *out, struct err *err)
@@ -109,9 +119,9 @@ static int take(const cJSON *json, struct webhook_attempt *out, struct err *err)
         return wrong("latency_us", err);
     if (!take_number(json, "next_due", EXACT_MAX, &out->next_due_ms))
         return wrong("next_due", err);
-    if (span_copy(span_text(text_of(json, "address")), out->address, sizeof out->address))
+    if (!take_plain(json, "address", out->address, sizeof out->address))
         return wrong("address", err);
-    if (span_copy(span_text(text_of(json, "reason")), out->reason, sizeof out->reason))
+    if (!take_plain(json, "reason", out->reason, sizeof out->reason))
         return wrong("reason", err);
     out->source_partition = (int32_t)partition;
     out->port = (uint16_t)port;

@@ -301,6 +301,13 @@ static void broken_attempts_are_refused(void **state)
         at[1] = 'X';
         assert_err(webhook_attempt_decode(span_text(copy), &back, &err), err, ERR_CORRUPT);
     }
+    static const char *const texts[] = {"2001:db8::1\xff", "2001:db8::1\\n", "\\u00e9"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) { /* what no database need take */
+        char copy[ATTEMPT_BYTES_MAX + 1];
+        snprintf(copy, sizeof copy, "{\"address\":\"%s\"%s", texts[i],
+                 strchr(buf_text(&json), ','));
+        assert_err(webhook_attempt_decode(span_text(copy), &back, &err), err, ERR_CORRUPT);
+    }
     assert_err(webhook_attempt_decode(SPAN_LIT(""), &back, &err), err, ERR_CORRUPT);
     assert_err(webhook_attempt_decode(SPAN_LIT("[]"), &back, &err), err, ERR_CORRUPT);
 }
