@@ -20,10 +20,13 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "fault"))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from openapi import Contract  # noqa: E402
 from stack import balance_findings, own_stack  # noqa: E402
 
 ABSENT = "01a20a65-7fc4-75a2-b8fd-24c87398a4ff"
 findings = []
+contract = Contract()
 begin = time.monotonic()
 
 
@@ -49,9 +52,13 @@ class Api:
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=40) as answer:
-                return answer.status, json.load(answer)
+                status, value = answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+            status, value = error.code, json.loads(error.read())
+        if "Accept" not in headers:
+            for line in contract.answer(path, request.get_method(), status, value):
+                check("schemas/openapi.yaml", False, line)
+        return status, value
 
     def want(self, what, status, path, body=None, method=None, says="", **headers):
         got, answer = self.ask(path, body, method, **headers)
@@ -77,6 +84,11 @@ def until(what, condition, seconds=20):
         time.sleep(0.02)
     check(what, False, f"not within {seconds} s")
     return None
+
+
+def keeps_schema(name, value):
+    for line in contract.named(name, value):
+        check("schemas/openapi.yaml", False, line)
 
 
 # ---- a receiver ----
@@ -302,6 +314,9 @@ def delivered(stack, api):
     if not one or not both:
         return
     bare, full = json.loads(one[0]["body"]), json.loads(both[1]["body"])
+    keeps_schema("ResultCut", bare)
+    keeps_schema("MessageSubmission", full)
+    keeps_schema("MessageTest", json.loads(got[0]["body"]))
     check("the bare body", bare["id"] == body["id"] and bare["verdict"] == "AC", bare)
     check("signed with the raw secret", verified(one[0], "a secret of v1"))
     check("the standard body", full["type"] == "submission.completed" and full["data"]["id"] == body["id"]
@@ -390,6 +405,7 @@ def gone(api, receiver, ident):
     until("410 disables", lambda: api.ask(f"/api/webhooks/{other['id']}")[1]["state"] == "disabled")
     told = until("the other endpoint is told", lambda: [one for one in receiver.at("/all")
                                                         if json.loads(one["body"])["type"] == "endpoint.disabled"])
+    keeps_schema("MessageDisabled", json.loads(told[0]["body"]) if told else {})
     check("which one and why", told and json.loads(told[0]["body"])["data"]["endpoint_id"] == other["id"], told)
     dead_webhooks(api.stack, api, receiver, other["id"])
 
