@@ -12,7 +12,8 @@ rustbox_box_test(box_bombs)
 rustbox_box_test(box_service)
 rustbox_box_test(box_hostile)
 rustbox_box_test(box_leaks)
-set_tests_properties(test_box_leaks PROPERTIES TIMEOUT 400) # hundreds of jobs, thrice, also sanitized
+target_link_libraries(test_box_leaks PRIVATE rb_launcher) # whether it has a template
+set_tests_properties(test_box_leaks PROPERTIES TIMEOUT 400) # hundreds of jobs in each tier, also sanitized
 rustbox_box_test(box_cache)
 target_link_libraries(test_box_cache PRIVATE rb_launcher) # its age
 rustbox_box_test(box_prebuilt)
