@@ -71,7 +71,7 @@ static void place(const struct child_spec *spec, int mount_fd, const char *path)
 /* Made by the init and not by the clone, which would make them in the launcher's time. */
 static int namespaces(const struct child_spec *spec)
 {
-    int flags = CLONE_NEWNS | CLONE_NEWUTS;
+    int flags = CLONE_NEWNS | (spec->layers & LAYER_UTS ? 0 : CLONE_NEWUTS);
     flags |= spec->layers & LAYER_IPC ? 0 : CLONE_NEWIPC;
     return flags | (spec->net_ns >= 0 || (spec->layers & LAYER_NETWORK) ? 0 : CLONE_NEWNET);
 }
@@ -189,7 +189,8 @@ _Noreturn void child_init(const struct child_spec *spec)
     reset_signals();
     umask(022);
     build_root(spec);
-    if (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0)
+    if (!(spec->layers & LAYER_UTS) &&
+        (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0))
         child_fail(spec->sync_fd, "name the sandbox");
     spec->at[STEP_root] = child_now_ns();
     pid_t program = spec->template ? PROGRAM_OF_TEMPLATE : start_payload(spec);

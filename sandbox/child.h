@@ -56,6 +56,12 @@ enum child_layer {
     LAYER_FDS = 1 << 18, /* the program inherits the launcher's descriptors */
     LAYER_CPU = 1 << 19,
     LAYER_LANDLOCK = 1 << 20,
+    LAYER_UTS = 1 << 21,
+    LAYER_WALL = 1 << 22,
+    LAYER_OUTPUT = 1 << 23,
+    LAYER_TMP = 1 << 24,   /* no bound on the bytes and files of /tmp and /dev/shm */
+    LAYER_FRESH = 1 << 25, /* runs share one /tmp, all phases one /dev/shm */
+    LAYER_ENV = 1 << 26,   /* the launcher's environment */
 };
 
 enum child_kind {

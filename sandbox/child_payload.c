@@ -60,7 +60,9 @@ static void set_limits(const struct limits *limits)
      * without a count of refusals. */
     set_limit(RLIMIT_NPROC, limits->processes + 1);
     set_limit(RLIMIT_STACK, limits->stack_bytes);
-    set_limit(RLIMIT_CORE, 0);
+    /* 0 writes no file but still starts a helper of the host (a core_pattern that begins with |),
+     * as root, on what the program left; 1 does neither. */
+    set_limit(RLIMIT_CORE, 1);
     set_limit(RLIMIT_MEMLOCK, 0);
     set_limit(RLIMIT_MSGQUEUE, 0);
     set_limit(RLIMIT_NICE, 0);
@@ -159,7 +161,7 @@ static void build_argv(const struct child_spec *spec, const char *const *step, b
 static void run_steps(const struct child_spec *spec)
 {
     const struct toolchain_phase *commands = spec->commands;
-    char *const *env = (char *const *)(uintptr_t)commands->env;
+    char *const *env = spec->layers & LAYER_ENV ? environ : (char *const *)(uintptr_t)commands->env;
     for (size_t i = 0; commands->steps[i]; i++) {
         bool last = !commands->steps[i + 1];
         build_argv(spec, commands->steps[i], last);

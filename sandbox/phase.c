@@ -8,6 +8,7 @@
 #include "sandbox/readback.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define SETUP_NS INT64_C(10000000000) /* for the payload to report itself ready */
 #define FORK_NS INT64_C(3000000000)   /* the same when it is a fork; then the job runs cold */
@@ -74,17 +76,32 @@ static int open_group(struct phase *phase, struct err *err)
     return cgroup_create(&host->cgroups, name, memory, processes, &phase->group, err);
 }
 
+/* A copy of a mount that all phases share, hung up by the first: escape tests only. */
+static int shared(const struct phase *phase, const char *name, uint64_t bytes, struct err *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", phase->host->config.state_dir, name);
+    if (access(path, F_OK) == 0)
+        return mounts_clone(path, err);
+    AUTO_FD int mount = mounts_tmpfs(bytes, INODES_MIN, 01777, err);
+    return mount < 0 || mounts_hang(mount, path, err) != 0 ? -1 : mounts_clone(path, err);
+}
+
 static int open_mounts(struct phase *phase, struct err *err)
 {
     struct child_spec *spec = &phase->spec;
-    uint64_t bytes = spec->limits.tmp_bytes;
+    bool unbounded = (spec->layers & LAYER_TMP) != 0, fresh = !(spec->layers & LAYER_FRESH);
+    uint64_t bytes = unbounded ? UINT64_C(1) << 30 : spec->limits.tmp_bytes;
     uint64_t inodes = bytes / 16384 > INODES_MIN ? bytes / 16384 : INODES_MIN;
-    phase->tmp_mount = spec->tmp_mount = mounts_tmpfs(bytes, inodes, 01777, err);
+    phase->tmp_mount = spec->tmp_mount = fresh || phase->compile
+                                             ? mounts_tmpfs(bytes, inodes, 01777, err)
+                                             : shared(phase, "shared-tmp", bytes, err);
     if (phase->tmp_mount < 0)
         return -1;
     if ((phase->host->config.layers_off & LAYER_NOEXEC) && mounts_exec(phase->tmp_mount, err) != 0)
         return -1;
-    spec->shm_mount = mounts_tmpfs(bytes, INODES_MIN, 01777, err);
+    spec->shm_mount = fresh ? mounts_tmpfs(bytes, unbounded ? inodes : INODES_MIN, 01777, err)
+                            : shared(phase, "shared-shm", bytes, err);
     return spec->shm_mount >= 0 ? 0 : -1;
 }
 

@@ -76,7 +76,8 @@ static int arm(struct phase *phase, int64_t now, uint64_t used_ns, struct err *e
     uint64_t limit = limits->cpu_ms * 1000000;
     int64_t wait = used_ns < limit ? (int64_t)((limit - used_ns) / phase->host->cores) : 0;
     int64_t check = now + (wait > CHECK_MIN_NS ? wait : CHECK_MIN_NS);
-    return loop_timer(phase->timer_fd, check < wall ? check : wall, err);
+    bool unlimited = (phase->spec.layers & LAYER_WALL) != 0;
+    return loop_timer(phase->timer_fd, check < wall || unlimited ? check : wall, err);
 }
 
 void phase_on_timer(struct watch *watch, uint32_t events)
@@ -98,7 +99,8 @@ void phase_on_timer(struct watch *watch, uint32_t events)
         kill_init(phase); /* it did not report or not exit in time */
     } else if (!phase->go_ns) {
         phase_fail(phase, "the sandbox was not ready in time");
-    } else if (now - phase->go_ns >= (int64_t)limits->wall_ms * 1000000) {
+    } else if (now - phase->go_ns >= (int64_t)limits->wall_ms * 1000000 &&
+               !(phase->spec.layers & LAYER_WALL)) {
         phase_kill(phase, ACTION_KILL_WALL);
     } else if (phase->host->cgroups.backend->cpu_ns(&phase->group, &used, &err) != 0) {
         phase_fail(phase, "%s", err.message);
@@ -144,6 +146,8 @@ static ssize_t keep(struct phase *phase, struct phase_output *output)
 {
     static char bytes[READ_BYTES];
     uint64_t limit = phase->spec.limits.output_bytes, before = *output->bytes;
+    if (phase->spec.layers & LAYER_OUTPUT)
+        limit = UINT64_MAX;
     ssize_t got = read(output->pipe, bytes, sizeof bytes);
     if (got <= 0)
         return got;

@@ -76,7 +76,7 @@ static bool limits_hold(const struct child_spec *spec, const char *text, struct 
            out->limits.file_bytes == asked->file_bytes &&
            out->limits.stack_bytes == asked->stack_bytes &&
            limit_of(text, "\nMax processes") == asked->processes + 1 &&
-           limit_of(text, "\nMax core file size") == 0 &&
+           limit_of(text, "\nMax core file size") == 1 &&
            limit_of(text, "\nMax locked memory") == 0 &&
            limit_of(text, "Max cpu time") == (asked->cpu_ms + 999) / 1000 + 1;
 }

@@ -111,6 +111,23 @@ char *attempt_program(const struct attempt *attempt, const struct canary *canary
     return out;
 }
 
+size_t attempt_files(char *program, struct box_file files[ATTEMPT_FILES_MAX])
+{
+    static const char mark[] = "\n@@FILE ";
+    size_t count = 0;
+    for (char *at = strstr(program, mark); at; count++) {
+        assert_true(count < ATTEMPT_FILES_MAX);
+        *at = '\0';
+        char *path = at + strlen(mark), *end = strchr(path, '\n');
+        assert_non_null(end);
+        *end = '\0';
+        at = strstr(end + 1, mark);
+        files[count].path = span_text(path);
+        files[count].content = span_of(end + 1, at ? (size_t)(at - end - 1) : strlen(end + 1));
+    }
+    return count;
+}
+
 static size_t load_calls(struct attempt *out)
 {
     size_t count = 0;
@@ -132,6 +149,7 @@ static size_t load_calls(struct attempt *out)
                                         .verdict = VERDICT_RE,
                                         .cause = CAUSE_re_nonzero_exit,
                                         .switchable = true,
+                                        .runs = 1,
                                         .check_event = true,
                                         .code = strdup(text)};
             snprintf(attempt->name, sizeof attempt->name, "call_%s", row->name);
@@ -161,6 +179,8 @@ static void header_word(struct attempt *attempt, const char *path, const char *w
         fine = span_u64(span_text(value), &attempt->cpu_ms) == 0;
     else if (fine && strncmp(word, "wall_ms", len) == 0)
         fine = span_u64(span_text(value), &attempt->wall_ms) == 0;
+    else if (fine && strncmp(word, "runs", len) == 0)
+        fine = span_u64(span_text(value), &attempt->runs) == 0 && attempt->runs > 1;
     else
         fine = false;
     if (!fine)
@@ -173,7 +193,7 @@ static void load_file(struct attempt *attempt, enum language language, const cha
     snprintf(path, sizeof path, ATTEMPTS "/%s/%s", language_name(language), name);
     char *text = whole_file(path);
     *attempt = (struct attempt){
-        .language = language, .verdict = VERDICT_RE, .cause = CAUSE_re_nonzero_exit};
+        .language = language, .verdict = VERDICT_RE, .cause = CAUSE_re_nonzero_exit, .runs = 1};
     snprintf(attempt->name, sizeof attempt->name, "%.*s", (int)strcspn(name, "."), name);
     snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\n"), text);
     char *header = strstr(line, "escape: "), *end = strstr(line, " */");

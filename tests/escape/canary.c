@@ -33,6 +33,18 @@ static void write_file(const char *dir, const char *name, const char *text, stru
     assert_int_equal(fstat(file, st), 0);
 }
 
+static void copy_setuid(const char *dir)
+{
+    char path[160], bytes[65536];
+    snprintf(path, sizeof path, "%s/setuid", dir);
+    AUTO_FD int from = open("/usr/bin/id", O_RDONLY | O_CLOEXEC);
+    AUTO_FD int to = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+    assert_true(from >= 0 && to >= 0);
+    for (ssize_t n; (n = read(from, bytes, sizeof bytes)) > 0;)
+        assert_int_equal(write(to, bytes, (size_t)n), n);
+    assert_int_equal(fchmod(to, 04755), 0);
+}
+
 static int inet_listener(int type, unsigned *port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
@@ -102,6 +114,7 @@ void canary_make(struct canary *canary)
     write_file(canary->dir, "secret", canary->secret, &canary->secret_stat);
     write_file(canary->dir, "target", TARGET_TEXT, &canary->target);
     write_file("/dev/shm", canary->name, canary->secret, &st);
+    copy_setuid(canary->dir);
     canary->tcp = inet_listener(SOCK_STREAM, &canary->port);
     canary->udp = inet_listener(SOCK_DGRAM, &canary->port);
     canary->stream = unix_listener(SOCK_STREAM, canary->name, true);
@@ -150,6 +163,20 @@ static unsigned entries(const char *path)
     return count;
 }
 
+/* What a job left behind on the host; it goes. */
+static bool ipc_left(const struct canary *canary)
+{
+    int segment = shmget(canary->key + 1, 0, 0), queue = msgget(canary->key + 1, 0),
+        semaphore = semget(canary->key + 1, 0, 0);
+    if (segment >= 0)
+        shmctl(segment, IPC_RMID, NULL);
+    if (queue >= 0)
+        msgctl(queue, IPC_RMID, NULL);
+    if (semaphore >= 0)
+        semctl(semaphore, 0, IPC_RMID);
+    return segment >= 0 || queue >= 0 || semaphore >= 0;
+}
+
 static bool ipc_intact(const struct canary *canary)
 {
     struct msqid_ds queue;
@@ -170,7 +197,7 @@ const char *canary_touched(struct canary *canary)
         return "the secret's file";
     if (!same_file(canary, "target", TARGET_TEXT, &canary->target))
         return "the target's file";
-    if (entries(canary->dir) != 5)
+    if (entries(canary->dir) != 6)
         return "the canary's directory";
     if (waitpid(canary->process, NULL, WNOHANG) != 0)
         return "the process";
@@ -180,6 +207,8 @@ const char *canary_touched(struct canary *canary)
         return "a unix socket";
     if (!ipc_intact(canary))
         return "System V IPC";
+    if (ipc_left(canary))
+        return "System V IPC left behind";
     return strcmp(host, canary->host_name) == 0 ? NULL : "the host's name";
 }
 
@@ -188,7 +217,8 @@ void canary_restore(struct canary *canary)
     char path[160];
     DIR *list = opendir(canary->dir);
     for (struct dirent *entry; list && (entry = readdir(list));) {
-        if (strcmp(entry->d_name, "socket") == 0 || entry->d_name[0] == '.')
+        if (strcmp(entry->d_name, "socket") == 0 || strcmp(entry->d_name, "setuid") == 0 ||
+            entry->d_name[0] == '.')
             continue;
         snprintf(path, sizeof path, "%s/%.64s", canary->dir, entry->d_name);
         unlink(path);
@@ -207,7 +237,7 @@ void canary_restore(struct canary *canary)
 
 void canary_remove(struct canary *canary)
 {
-    static const char *const names[] = {"secret", "target", "socket"};
+    static const char *const names[] = {"secret", "target", "socket", "setuid"};
     char path[160];
     kill(canary->process, SIGKILL);
     waitpid(canary->process, NULL, 0);

@@ -8,14 +8,15 @@
 #define CANARY_SHM_TEXT "canary segment"
 
 struct canary {
-    char dir[64];    /* of the host, world-readable, with the files `secret` and `target` */
+    char dir[64];    /* of the host, world-readable, with the files `secret` and `target`, and
+                        `setuid`, a program of root's that tells its user */
     char secret[64]; /* what `secret` holds; must never be in any output */
     char shared[64]; /* a file in the host's /dev/shm */
     char name[32];   /* of the abstract sockets and the message queue */
     pid_t process;   /* waits; must stay alive */
     int tcp, udp, stream, datagram, path_socket;
     unsigned port;
-    int key, segment, queue, semaphore;
+    int key, segment, queue, semaphore; /* the key after it is for what a job leaves behind */
     struct stat target, secret_stat;
     char host_name[65];
 };
