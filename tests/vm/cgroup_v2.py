@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("RUSTBOX_BUILD", f"{TOP}/build/release")
 SECONDS = int(os.environ.get("RUSTBOX_VM_SECONDS", "300"))
-PROGRAMS = ("hello", "wait", "memory", "forks", "spin")
+PROGRAMS = ("hello", "wait", "memory", "forks", "spin", "abort")
 failures = []
 
 
@@ -91,6 +91,9 @@ def judge_runs(parts):
     got, cause, evidence, run = verdict(text)
     check((got, cause) == ("TLE", "tle_cpu_judge") and run.get("cpu_ns", 0) > 400_000_000,
           "spin: TLE by the CPU time of cpu.stat", text)
+    text = parts.get("core", "")
+    check(verdict(text)[1] == "re_fatal_signal" and "helped sh" in text and "main" not in text.partition("helped")[2],
+          "core: the kernel's helper for core dumps starts for a process of the host, not for a job", text)
 
 
 def judge_end(parts):

@@ -111,6 +111,16 @@ section forks
 run --processes 12 c /test/forks.c
 section spin
 run --cpu-ms 400 --wall-ms 30000 c /test/spin.c
+# A host whose core_pattern starts a helper: for a process of its own without core files it does.
+section core
+printf '#!/bin/sh\necho "$1" >>/run/helped\n' >/run/helper
+chmod +x /run/helper
+echo "|/run/helper %e" >/proc/sys/kernel/core_pattern
+sh -c 'ulimit -c 0; kill -SEGV $$' 2>/dev/null
+run c /test/abort.c
+sleep 1
+echo "helped $(cat /run/helped)"
+echo core >/proc/sys/kernel/core_pattern
 section after
 leftovers
 section stop
