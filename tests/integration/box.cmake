@@ -9,6 +9,8 @@ function(rustbox_box_test name)
 endfunction()
 
 rustbox_box_test(box_bombs)
+rustbox_box_test(box_teardown)
+set_tests_properties(test_box_teardown PROPERTIES TIMEOUT 400)
 rustbox_box_test(box_service)
 rustbox_box_test(box_hostile)
 rustbox_box_test(box_leaks)
