@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
@@ -285,6 +286,54 @@ static int64_t rate_spawn(const char *const *argv, uint64_t count)
     return loop_now_ns() - from;
 }
 
+/* Peers are started by a process that was forked before the launcher gave up anything: without a
+ * bounding set they could not make their user namespaces. It holds all the time of a peer. */
+struct peer_order {
+    size_t peer;
+    uint64_t count; /* 0 = one, alone */
+};
+static int peer_orders = -1;
+
+static _Noreturn void start_peers(int orders)
+{
+    struct peer_order order;
+    while (read(orders, &order, sizeof order) == (ssize_t)sizeof order) {
+        const char *const *argv = bench.peers[order.peer].argv;
+        int64_t ns = order.count ? rate_spawn(argv, order.count) : spawn_once(argv, NULL);
+        if (write(orders, &ns, sizeof ns) != (ssize_t)sizeof ns)
+            break;
+    }
+    _exit(0);
+}
+
+static int64_t run_peer(size_t peer, uint64_t count)
+{
+    struct peer_order order = {peer, count};
+    int64_t ns;
+    if (write(peer_orders, &order, sizeof order) != (ssize_t)sizeof order ||
+        read(peer_orders, &ns, sizeof ns) != (ssize_t)sizeof ns)
+        die(bench.peers[peer].name, "it could not be started");
+    return ns;
+}
+
+static void open_peers(void)
+{
+    int pair[2];
+    if (bench.peer_count == 0)
+        return;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        die("socketpair", strerror(errno));
+    pid_t pid = fork();
+    if (pid < 0)
+        die("fork", strerror(errno));
+    if (pid == 0) {
+        close(pair[0]);
+        start_peers(pair[1]);
+    }
+    close(pair[1]);
+    peer_orders = pair[0];
+}
+
 static void measure_rates(void)
 {
     double boxed = 0, floor = 0, peers[PEERS_MAX] = {0};
@@ -295,7 +344,7 @@ static void measure_rates(void)
         floor += (double)rate_spawn(bench.floor.argv, slice);
         boxed += (double)rate_boxed(&bench.cases[0], slice);
         for (size_t p = 0; p < bench.peer_count; p++)
-            peers[p] += (double)rate_spawn(bench.peers[p].argv, tenth);
+            peers[p] += (double)run_peer(p, tenth);
     }
     for (size_t i = 0; i < bench.case_count; i++)
         if (host.templates && bench.cases[i].language == LANGUAGE_python)
@@ -344,7 +393,7 @@ static void measure(void)
                 measure_tiers(of, &of->fork, of->fork_steps, &of->fork_ahead, NULL);
         }
         for (size_t i = 0; i < bench.peer_count; i++)
-            add(&bench.peers[i].series, spawn_once(bench.peers[i].argv, NULL));
+            add(&bench.peers[i].series, run_peer(i, 0));
     }
 }
 
@@ -498,6 +547,7 @@ int main(int argc, char **argv)
     struct err err;
     parse(argc, argv);
     log_open("rustbox-sandbox-bench", LOG_WARN, STDERR_FILENO, &clock_system);
+    open_peers();
     bench.config.slots = SLOTS;
     bench.config.template_python = template_built();
     bench.config.template_jobs = bench.config.template_minutes = 1000000;
