@@ -36,6 +36,9 @@ struct cgroup_backend {
     size_t job_dirs; /* of the trees, how many get a group per phase; the rest are joined as such */
     int (*prepare)(const char *base, char parent[CGROUP_PATH], struct err *err);
     int (*apply)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes, struct err *err);
+    /* Lowers the limits of a group that was made ahead and runs nothing of a job's yet. */
+    int (*tighten)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
+                   struct err *err);
     int (*cpu_ns)(const struct cgroup *group, uint64_t *out, struct err *err);
     int (*usage)(const struct cgroup *group, struct cgroup_usage *out, struct err *err);
     int (*empty)(const struct cgroup *group, bool *out, struct err *err);

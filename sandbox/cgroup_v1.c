@@ -55,13 +55,18 @@ static int set_memory(struct cgroup *group, uint64_t bytes, struct err *err)
     return cgroup_set_u64(dir, "memory.swappiness", 0, &held, err);
 }
 
+static int v1_tighten(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
+                      struct err *err)
+{
+    if (set_memory(group, memory_bytes, err) != 0)
+        return -1;
+    return cgroup_set_u64(group->dirs[DIR_PIDS], "pids.max", processes, &group->processes, err);
+}
+
 static int v1_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
                     struct err *err)
 {
-    if (set_memory(group, memory_bytes, err) != 0 ||
-        cgroup_set_u64(group->dirs[DIR_PIDS], "pids.max", processes, &group->processes, err) != 0)
-        return -1;
-    return watch_oom(group, err);
+    return v1_tighten(group, memory_bytes, processes, err) == 0 ? watch_oom(group, err) : -1;
 }
 
 static int v1_cpu_ns(const struct cgroup *group, uint64_t *out, struct err *err)
@@ -108,6 +113,7 @@ const struct cgroup_backend cgroup_v1 = {
     .job_dirs = 3,
     .prepare = v1_prepare,
     .apply = v1_apply,
+    .tighten = v1_tighten,
     .cpu_ns = v1_cpu_ns,
     .usage = v1_usage,
     .empty = v1_empty,

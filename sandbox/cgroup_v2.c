@@ -178,6 +178,7 @@ const struct cgroup_backend cgroup_v2 = {
     .job_dirs = 1,
     .prepare = v2_prepare,
     .apply = v2_apply,
+    .tighten = v2_apply,
     .cpu_ns = v2_cpu_ns,
     .usage = v2_usage,
     .empty = v2_empty,

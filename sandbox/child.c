@@ -5,6 +5,7 @@
  * SIGUSR1 from the launcher kills the whole job at once; the death of the launcher kills the init
  * and with it the namespace. It never reads anything the job can write. */
 #include "sandbox/child.h"
+#include "lib/base/strict.h"
 #include "sandbox/child_payload.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -50,16 +51,49 @@ static void kill_all(int signal)
     errno = saved;
 }
 
+/* Handlers were cleared by the clone; what the launcher ignores is ignored until here. */
 static void reset_signals(void)
 {
     struct sigaction usual = {.sa_handler = SIG_DFL};
-    for (int s = 1; s < NSIG; s++)
-        sigaction(s, &usual, NULL);
+    sigaction(SIGPIPE, &usual, NULL);
+    sigaction(SIGXFSZ, &usual, NULL);
     struct sigaction kill_job = {.sa_handler = kill_all, .sa_flags = SA_RESTART};
     sigaction(SIGUSR1, &kill_job, NULL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void insert(int *sorted, size_t *count, int fd)
+{
+    size_t i = *count;
+    if (fd < 0)
+        return;
+    for (; i > 0 && sorted[i - 1] > fd; i--)
+        sorted[i] = sorted[i - 1];
+    sorted[i] = fd;
+    ++*count;
+}
+
+/* Closes all that the launcher has for others, once: the payload gets a copy of what is left. */
+static void keep_descriptors(const struct child_spec *spec)
+{
+    const int own[] = {spec->sync_fd,   spec->stdin_fd,  spec->stdout_fd, spec->stderr_fd,
+                       spec->tmp_mount, spec->shm_mount, spec->root_ns,   spec->net_ns};
+    int sorted[COUNT_OF(own) + CGROUP_DIRS];
+    size_t count = 0;
+    unsigned from = 0;
+    if (spec->layers & LAYER_FDS)
+        return;
+    for (size_t i = 0; i < COUNT_OF(own); i++)
+        insert(sorted, &count, own[i]);
+    for (size_t i = 0; i < CGROUP_DIRS; i++)
+        insert(sorted, &count, spec->group->dirs[i]);
+    for (size_t i = 0; i < count; from = (unsigned)sorted[i++] + 1)
+        if (from < (unsigned)sorted[i] && close_range(from, (unsigned)sorted[i] - 1, 0) != 0)
+            child_fail(spec->sync_fd, "close the launcher's descriptors");
+    if (close_range(from, ~0U, 0) != 0)
+        child_fail(spec->sync_fd, "close the launcher's descriptors");
 }
 
 static void place(const struct child_spec *spec, int mount_fd, const char *path)
@@ -186,6 +220,7 @@ _Noreturn void child_init(const struct child_spec *spec)
     if (spec->net_ns >= 0 && setns(spec->net_ns, CLONE_NEWNET) != 0)
         child_fail(spec->sync_fd, "enter a network namespace");
     spec->at[STEP_init] = child_now_ns();
+    keep_descriptors(spec);
     reset_signals();
     umask(022);
     build_root(spec);

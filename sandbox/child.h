@@ -68,6 +68,7 @@ enum child_kind {
     CHILD_FAILED = 1, /* set-up: `where`, `error` */
     CHILD_ROOT,       /* init: the root is finished, the template may fork into it */
     CHILD_LOADED,     /* payload: everything applied; `listener` is its descriptor number */
+    CHILD_TIGHTENED,  /* payload: its resource limits are the job's now, lower ones */
     CHILD_NO_EXEC,    /* payload: the program could not be executed, `error`; it exits 127 */
     CHILD_ENDED,      /* init: the report */
 };
@@ -83,6 +84,10 @@ struct child_message {
     int64_t ended_ns;       /* CLOCK_MONOTONIC */
     int64_t at[STEP_COUNT]; /* loaded: what the child stamped */
 };
+
+/* The launcher's words to a payload that waits: a letter and what belongs to it, in one message. */
+#define CHILD_GO 'G'      /* what the command gets of the job: texts that end in NUL */
+#define CHILD_TIGHTEN 'T' /* struct limits */
 
 int64_t child_now_ns(void); /* CLOCK_MONOTONIC */
 _Noreturn void child_init(const struct child_spec *spec);

@@ -182,12 +182,28 @@ static void run_steps(const struct child_spec *spec)
     }
 }
 
-/* Until the launcher says so; false: it is gone. */
-static bool wait_for_go(void)
+/* A sandbox made ahead has its language's limits, and its job may have lower ones: these need no
+ * right that was given up. */
+static bool tighten(const struct child_spec *spec)
 {
-    ssize_t got = read(SYNC, said, sizeof said);
-    said_len = got > 0 ? (size_t)got : 0;
-    return said_len > 0 && (said_len == 1 || said[said_len - 1] == '\0');
+    struct child_message message = {.kind = CHILD_TIGHTENED};
+    struct limits limits;
+    if (said_len != 1 + sizeof limits)
+        return false;
+    memcpy(&limits, said + 1, sizeof limits);
+    if (!(spec->layers & LAYER_RLIMITS))
+        set_limits(&limits);
+    return write(SYNC, &message, sizeof message) == (ssize_t)sizeof message;
+}
+
+/* Until the launcher says so; false: it is gone. */
+static bool wait_for_go(const struct child_spec *spec)
+{
+    do {
+        ssize_t got = read(SYNC, said, sizeof said);
+        said_len = got > 0 ? (size_t)got : 0;
+    } while (said_len > 0 && said[0] == CHILD_TIGHTEN && tighten(spec));
+    return said_len > 0 && said[0] == CHILD_GO && (said_len == 1 || said[said_len - 1] == '\0');
 }
 
 void child_confine(const struct child_spec *spec, struct child_message *message)
@@ -218,9 +234,9 @@ void child_confine(const struct child_spec *spec, struct child_message *message)
     at[STEP_loaded] = child_now_ns();
 }
 
-void child_await_go(const struct child_message *message)
+void child_await_go(const struct child_spec *spec, const struct child_message *message)
 {
-    if (write(SYNC, message, sizeof *message) != (ssize_t)sizeof *message || !wait_for_go())
+    if (write(SYNC, message, sizeof *message) != (ssize_t)sizeof *message || !wait_for_go(spec))
         _exit(123); /* the launcher is gone */
 }
 
@@ -229,7 +245,7 @@ _Noreturn void child_payload(const struct child_spec *spec)
     struct child_message message;
     child_confine(spec, &message);
     memcpy(message.at, spec->at, sizeof message.at);
-    child_await_go(&message);
+    child_await_go(spec, &message);
     run_steps(spec);
     _exit(0);
 }

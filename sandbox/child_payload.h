@@ -8,7 +8,7 @@
 /* Takes every layer on the calling process, up to the loaded filter. */
 void child_confine(const struct child_spec *spec, struct child_message *message);
 /* Tells the launcher so and waits for its word. */
-void child_await_go(const struct child_message *message);
+void child_await_go(const struct child_spec *spec, const struct child_message *message);
 /* Both, and the program. */
 _Noreturn void child_payload(const struct child_spec *spec);
 /* Tells the launcher that `where` failed with errno, and exits. */

@@ -90,6 +90,15 @@ static unsigned count_cores(void)
     return count > 0 ? (unsigned)count : 1;
 }
 
+/* What the launcher's starter ignored, no job shall inherit. */
+static void usual_signals(void)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL}, found;
+    for (int s = 1; s < NSIG; s++)
+        if (sigaction(s, NULL, &found) == 0 && found.sa_handler == SIG_IGN)
+            sigaction(s, &usual, NULL);
+}
+
 int host_open(const struct host_config *config, struct host *host, struct err *err)
 {
     unsigned swept = 0;
@@ -103,6 +112,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     if (geteuid() != 0)
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
     umask(022);
+    usual_signals();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* outputs are files: a limit on them is an error, not the end */
     host->cores = count_cores();

@@ -20,9 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SETUP_NS INT64_C(10000000000) /* for the payload to report itself ready */
-#define FORK_NS INT64_C(3000000000)   /* the same when it is a fork; then the job runs cold */
-#define EMPTY_NS INT64_C(1000000)     /* between looks whether the group is empty */
+#define FORK_NS INT64_C(3000000000) /* as SETUP_NS when it is a fork; then the job runs cold */
+#define EMPTY_NS INT64_C(1000000)   /* between looks whether the group is empty */
 #define EMPTY_TRIES 2000
 #define INODES_MIN 2048
 
@@ -108,7 +107,7 @@ static int open_mounts(struct phase *phase, struct err *err)
 static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
-    uint64_t flags = CLONE_PIDFD | (off & LAYER_PID ? 0 : CLONE_NEWPID);
+    uint64_t flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (off & LAYER_PID ? 0 : CLONE_NEWPID);
     if (!(off & LAYER_NETWORK))
         phase->spec.net_ns = nets_take(&phase->host->nets);
     struct clone_args args = {
@@ -150,7 +149,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;
     phase->mnt_ns = phase->root_fd = phase->box_mount = -1;
     phase->payload = 0;
-    phase->given = false;
+    phase->given = phase->tightening = false;
     phase->tmp_mount = -1;
     phase->go_ns = phase->ended_ns = phase->kill_by_ns = 0;
     phase->tries = 0;
@@ -317,6 +316,7 @@ void phase_give(struct phase *phase, const struct phase_start *start, struct evi
         phase->began_ns = phase->at[STEP_began] = loop_now_ns(); /* the job's set-up begins here */
     phase->given = true;
     phase->host->busy++;
+    const struct limits made_with = phase->spec.limits;
     phase->spec.limits = start->limits;
     phase->words = start->words;
     phase->words_len = start->words_len;
@@ -324,8 +324,24 @@ void phase_give(struct phase *phase, const struct phase_start *start, struct evi
     phase->box_mount = fcntl(start->box_mount, F_DUPFD_CLOEXEC, 3);
     if (phase->box_mount < 0)
         return phase_fail(phase, "the job's files could not be kept open");
-    if (phase->payload)
+    if (phase->payload && phase_same_limits(&made_with, &start->limits))
         phase_go(phase);
+    else if (phase->payload)
+        phase_tighten(phase);
+}
+
+/* Of what the kernel was told; wall time and output are the launcher's to watch. */
+bool phase_same_limits(const struct limits *a, const struct limits *b)
+{
+    return phase_may_tighten(a, b) && phase_may_tighten(b, a);
+}
+
+bool phase_may_tighten(const struct limits *from, const struct limits *to)
+{
+    return to->memory_bytes <= from->memory_bytes && to->cpu_ms <= from->cpu_ms &&
+           to->processes <= from->processes && to->file_bytes <= from->file_bytes &&
+           to->open_files == from->open_files && to->tmp_bytes == from->tmp_bytes &&
+           to->stack_bytes == from->stack_bytes;
 }
 
 bool phase_ready(const struct phase *phase)

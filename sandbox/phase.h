@@ -57,8 +57,9 @@ struct phase {
     bool compile;
     const char *words; /* of the job, for the command */
     size_t words_len;
-    bool given; /* a job has come */
-    bool probe; /* a trial: end as soon as the isolation was read back */
+    bool given;      /* a job has come */
+    bool tightening; /* its payload was told the job's limits and has not answered */
+    bool probe;      /* a trial: end as soon as the isolation was read back */
     bool active, collected;
     bool output_lost; /* the host could not keep what the program wrote */
 };
@@ -78,13 +79,17 @@ struct phase_start {
 
 /* phase_prepare and phase_give at once. */
 int phase_start(struct phase *phase, const struct phase_start *start, struct err *err) MUST_CHECK;
-/* Up to the loaded filter, for any job with this language and these limits. ev and pe of the phase
- * take what is read back; `done` is called if it fails or is killed. */
+/* Up to the loaded filter, for any job with this language and limits that are no higher. ev and pe
+ * of the phase take what is read back; `done` is called if it fails or is killed. */
 int phase_prepare(struct phase *phase, const struct phase_start *start, struct err *err) MUST_CHECK;
 /* The job's part, with its own evidence; owner and done are set before. Starts the program as soon
  * as the sandbox is ready. A failure leads to done by itself. */
 void phase_give(struct phase *phase, const struct phase_start *start, struct evidence *ev,
                 struct phase_evidence *pe);
+/* Whether a sandbox prepared with some limits can serve a job with others: with lower ones of what
+ * a submission may tighten. phase_give does so. */
+bool phase_may_tighten(const struct limits *from, const struct limits *to);
+bool phase_same_limits(const struct limits *a, const struct limits *b);
 bool phase_ready(const struct phase *phase); /* prepared, alive and not given */
 /* Kills everything in it; the first reason given is kept with all later ones. */
 void phase_kill(struct phase *phase, enum judge_action action);

@@ -2,6 +2,8 @@
 #pragma once
 #include "sandbox/phase.h"
 
+#define SETUP_NS INT64_C(10000000000) /* for the payload to report itself ready */
+
 void phase_on_sync(struct watch *watch, uint32_t events);
 void phase_on_init(struct watch *watch, uint32_t events);
 void phase_on_output(struct watch *watch, uint32_t events);
@@ -10,6 +12,8 @@ void phase_on_oom(struct watch *watch, uint32_t events);
 void phase_on_listener(struct watch *watch, uint32_t events);
 /* The ends kept for the template's fork. */
 void phase_close_far(struct phase *phase);
+/* Lowers the limits of a prepared sandbox to its job's, reads them back and lets it go. */
+void phase_tighten(struct phase *phase);
 /* Places /box, reads the mounts back and lets the program go. */
 void phase_go(struct phase *phase);
 /* Marks the set-up as failed (the first text stays) and kills the init. */

@@ -239,11 +239,36 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
         phase_fail(phase, "%s", err.message);
 }
 
+void phase_tighten(struct phase *phase)
+{
+    const struct child_spec *spec = &phase->spec;
+    struct err err;
+    char word = CHILD_TIGHTEN;
+    struct iovec parts[] = {{&word, 1}, {(void *)(uintptr_t)&spec->limits, sizeof spec->limits}};
+    if (!(spec->layers & LAYER_MEMORY) &&
+        phase->host->cgroups.backend->tighten(&phase->group, spec->limits.memory_bytes,
+                                              spec->limits.processes, &err) != 0)
+        return phase_fail(phase, "%s", err.message);
+    phase->tightening = true;
+    if (writev(phase->sync_fd, parts, 2) != (ssize_t)(1 + sizeof spec->limits) ||
+        loop_timer(phase->timer_fd, phase->began_ns + SETUP_NS, &err) != 0)
+        phase_fail(phase, "the payload could not be told its limits");
+}
+
+static void on_tightened(struct phase *phase)
+{
+    if (!phase->tightening || phase->go_ns)
+        return phase_fail(phase, "the payload changed its limits unasked");
+    phase->tightening = false;
+    readback_limits(phase->host, &phase->spec, phase->payload, phase->ev, phase->pe);
+    phase_go(phase);
+}
+
 /* One message: the word, and what the command gets of the job. */
 static bool say_go(const struct phase *phase)
 {
-    struct iovec parts[] = {{(void *)(uintptr_t) "G", 1},
-                            {(void *)(uintptr_t)phase->words, phase->words_len}};
+    char word = CHILD_GO;
+    struct iovec parts[] = {{&word, 1}, {(void *)(uintptr_t)phase->words, phase->words_len}};
     return writev(phase->sync_fd, parts, 2) == (ssize_t)(1 + phase->words_len);
 }
 
@@ -317,6 +342,8 @@ static void on_message(struct phase *phase, const struct child_message *message,
         return on_root(phase, message);
     case CHILD_LOADED:
         return on_loaded(phase, message, sender);
+    case CHILD_TIGHTENED:
+        return on_tightened(phase);
     case CHILD_NO_EXEC:
         if (phase->own_binary)
             return phase_note(phase->ev, "the program's binary was refused: %s",

@@ -198,16 +198,14 @@ void readback_box(int root_fd, int box_mount, struct evidence *ev)
         set(ev, CONTROL_readonly_root, false);
 }
 
-void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
-              bool landlock, struct evidence *ev, struct phase_evidence *phase)
+void readback_limits(const struct host *host, const struct child_spec *spec, pid_t payload,
+                     struct evidence *ev, struct phase_evidence *phase)
 {
-    char text[16384];
+    char text[8192];
     struct statfs tmp;
     uint64_t cpu;
     const struct cgroup *group = spec->group;
     phase->limits = spec->limits; /* time and output are the launcher's own to enforce */
-    check_namespaces(host, payload, ev);
-    check_status(spec, init, proc_text(payload, "status", text, sizeof text), ev);
     set(ev, CONTROL_rlimits,
         limits_hold(spec, proc_text(payload, "limits", text, sizeof text), phase));
     proc_text(payload, "cgroup", text, sizeof text - 1);
@@ -223,6 +221,15 @@ void readback(const struct host *host, const struct child_spec *spec, pid_t init
         member && host->cgroups.backend->cpu_ns(group, &cpu, NULL) == 0);
     if (fstatfs(spec->tmp_mount, &tmp) == 0)
         phase->limits.tmp_bytes = (uint64_t)tmp.f_blocks * (uint64_t)tmp.f_bsize;
+}
+
+void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
+              bool landlock, struct evidence *ev, struct phase_evidence *phase)
+{
+    char text[16384];
+    check_namespaces(host, payload, ev);
+    check_status(spec, init, proc_text(payload, "status", text, sizeof text), ev);
+    readback_limits(host, spec, payload, ev, phase);
     proc_text(payload, "mountinfo", text, sizeof text);
     set(ev, CONTROL_readonly_root, mounts_hold(text));
     set(ev, CONTROL_landlock, landlock);

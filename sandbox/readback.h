@@ -8,6 +8,9 @@
  * shows in no file: the payload tried what only Landlock refuses, and told the result. */
 void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
               bool landlock, struct evidence *ev, struct phase_evidence *phase);
+/* Of these the part that changes when a prepared sandbox takes its job's limits. */
+void readback_limits(const struct host *host, const struct child_spec *spec, pid_t payload,
+                     struct evidence *ev, struct phase_evidence *phase);
 /* /box is placed last, into mounts that were read back and that nobody could change since: what is
  * found there is box_mount, read-only, nosuid and nodev, or the mounts do not hold. */
 void readback_box(int root_fd, int box_mount, struct evidence *ev);

@@ -6,7 +6,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/loop.h"
 
-#define REMAINS_MAX 16
+#define REMAINS_MAX 4
 #define REMAINS_FDS 16
 
 struct host;

@@ -114,7 +114,7 @@ static _Noreturn void become_payload(const struct template_order *order, const i
     await_init(CHILD_SYNC);
     at[STEP_loaded] = child_now_ns();
     memcpy(message.at, at, sizeof message.at);
-    child_await_go(&message);
+    child_await_go(&spec, &message);
     if (!(order->layers & LAYER_FDS)) {
         close(CHILD_SYNC);
         if (message.listener >= 0)

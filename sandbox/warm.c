@@ -17,7 +17,6 @@ struct warm {
 
 struct warm_row {
     bool wanted;
-    struct limits limits;
     struct warm *kept[WARM_MAX];
 };
 
@@ -33,15 +32,6 @@ int warm_open(struct host *host, struct err *err)
         return 0;
     host->warm = calloc(1, sizeof *host->warm);
     return host->warm ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for the warm tier");
-}
-
-/* What the kernel was told; wall time and output are the launcher's to watch. */
-static bool same_limits(const struct limits *a, const struct limits *b)
-{
-    return a->memory_bytes == b->memory_bytes && a->cpu_ms == b->cpu_ms &&
-           a->processes == b->processes && a->open_files == b->open_files &&
-           a->file_bytes == b->file_bytes && a->tmp_bytes == b->tmp_bytes &&
-           a->stack_bytes == b->stack_bytes;
 }
 
 static void unlist(struct warm_pool *pool, const struct warm *warm)
@@ -95,12 +85,11 @@ static int prepare(struct host *host, enum language language, struct warm **kept
     warm->phase.done = on_end;
     warm->phase.tmp_mount = -1;
     if (make_input(warm, &stdin_fd, err) == 0) {
-        struct phase_start start = {
-            .language = language,
-            .limits = host->warm->rows[language].limits,
-            .template = template_ready(host, language, &host->warm->rows[language].limits),
-            .stdin_fd = stdin_fd,
-            .files = {host->null_fd, host->null_fd}};
+        struct phase_start start = {.language = language,
+                                    .limits = limits_run(language, PROFILE_JUDGE),
+                                    .stdin_fd = stdin_fd,
+                                    .files = {host->null_fd, host->null_fd}};
+        start.template = template_ready(host, language, &start.limits);
         if (phase_prepare(&warm->phase, &start, err) == 0) {
             *kept = warm;
             host->warm->count++;
@@ -139,17 +128,11 @@ struct phase *warm_take(struct host *host, enum language language, const struct 
     struct warm_row *row = &pool->rows[language];
     struct warm *found = NULL;
     row->wanted = true;
-    row->limits = *limits;
     host_has_work(host);
-    for (size_t i = 0; i < WARM_MAX; i++) {
-        struct warm *warm = row->kept[i];
-        if (!warm || !phase_ready(&warm->phase))
-            continue;
-        if (!same_limits(&warm->phase.spec.limits, limits))
-            phase_kill(&warm->phase, ACTION_KILL_CANCEL); /* makes room for the right ones */
-        else if (!found)
-            found = warm;
-    }
+    for (size_t i = 0; i < WARM_MAX && !found; i++)
+        if (row->kept[i] && phase_ready(&row->kept[i]->phase) &&
+            phase_may_tighten(&row->kept[i]->phase.spec.limits, limits))
+            found = row->kept[i];
     if (!found)
         return NULL;
     unlist(pool, found);

@@ -1,6 +1,7 @@
 /* The warm tier: sandboxes made before their job is there, each consumed once and never given
  * again. Filled while the launcher has nothing else to do, for the languages that were asked for,
- * with the limits that were asked for last. Holds no job's bytes: code, stdin and /box come when it
+ * with the judge profile's limits; a job with lower ones is given one too, and these are set and
+ * read back before it runs. Holds no job's bytes: code, stdin and /box come when it
  * is taken. Off unless --warm N. */
 #pragma once
 #include "sandbox/host.h"

@@ -144,14 +144,37 @@ static void test_tier(void **state)
     assert_true(second.controls_applied == first.controls_applied);
     assert_string_equal(second.filter_sha256, first.filter_sha256);
     assert_memory_equal(&second.run.limits, &first.run.limits, sizeof first.run.limits);
-    /* Other limits than those it was made with: it is not used. */
+    /* Lower limits than those it was made with are set when its job is there, and hold. */
     at_rest(NULL);
     struct box_report report;
-    struct box_job job = box_fixture_job(LANGUAGE_python, "import os\nopen('/box/x', 'w')\n");
+    struct box_job job =
+        box_fixture_job(LANGUAGE_python, "import resource as r\n"
+                                         "print(r.getrlimit(r.RLIMIT_CPU)[1],"
+                                         " r.getrlimit(r.RLIMIT_FSIZE)[1],"
+                                         " r.getrlimit(r.RLIMIT_NPROC)[1], flush=True)\n"
+                                         "x = b'x' * (100 << 20)\n");
     job.run.memory_bytes = 64 << 20;
+    job.run.cpu_ms = 1500;
+    job.run.processes = 3;
+    job.run.file_bytes = 5000;
+    box_fixture_run(&fixture, &job, &report);
+    assert_string_equal(report.evidence.tier, "warm");
+    assert_true(report.evidence.controls_applied == first.controls_applied);
+    assert_true(span_is(report.out, "3 5000 4\n"));
+    assert_int_equal(report.evidence.run.limits.memory_bytes, 64 << 20);
+    assert_int_equal(report.evidence.run.limits.processes, 3);
+    assert_int_equal(report.evidence.run.limits.file_bytes, 5000);
+    assert_int_equal(report.evidence.run.limits.cpu_ms, 1500);
+    assert_int_equal(report.evidence.run.pids_max, 3);
+    assert_true(report.evidence.run.oom_kills > 0);
+    box_report_done(&report);
+    /* What a submission cannot tighten is another kind of sandbox. */
+    at_rest(NULL);
+    job = box_fixture_job(LANGUAGE_python, "print()\n");
+    job.run.open_files = 20;
     box_fixture_run(&fixture, &job, &report);
     assert_string_equal(report.evidence.tier, "cold");
-    assert_int_equal(report.evidence.run.limits.memory_bytes, 64 << 20);
+    assert_int_equal(report.evidence.run.limits.open_files, 20);
     box_report_done(&report);
     /* Neither code nor stdin can be written in a warm one. */
     at_rest(NULL);
