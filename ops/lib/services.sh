@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by ops/lib/stack: how each service of a state directory is made, started, waited for and stopped.
-# Variables from the caller: DIR, BIN, profile, infra, purge, *_port, slots, cache_bytes.
+# Variables from the caller: DIR, BIN, profile, infra, purge, *_port, slots, cache_bytes, warm.
 
 USER_NAME=${RUSTBOX_USER:-rustbox}
 PGBIN=/usr/lib/postgresql/15/bin
@@ -170,11 +170,12 @@ ensure_prebuilt() {
 
 write_own_services() {
     local stage
+    [ -n "$warm" ] || [ "$profile" = test ] || warm=2
     ensure_prebuilt
     service box <<EOF
 #!/bin/sh
 exec 2>&1
-exec $DIR/bin/rustbox-box --socket $DIR/box/socket --allow-user $USER_NAME --group $(id -gn "$USER_NAME") --state-dir $DIR/box/roots ${slots:+--slots $slots} ${cache_bytes:+--cache-bytes $cache_bytes} $prebuilt
+exec $DIR/bin/rustbox-box --socket $DIR/box/socket --allow-user $USER_NAME --group $(id -gn "$USER_NAME") --state-dir $DIR/box/roots ${slots:+--slots $slots} ${cache_bytes:+--cache-bytes $cache_bytes} ${warm:+--warm $warm} $prebuilt
 EOF
     for stage in persist execute admit relay; do
         service "$stage" <<EOF
