@@ -103,6 +103,10 @@ static struct evidence any_evidence(struct rnd *rnd)
     any_text(rnd, ev.filter_sha256, sizeof ev.filter_sha256);
     any_text(rnd, ev.toolchain, sizeof ev.toolchain);
     any_text(rnd, ev.tier, sizeof ev.tier);
+    if (any_bool(rnd)) { /* a fork of a template */
+        ev.template_generation = any_u64(rnd) | 1;
+        ev.template_jobs = any_u64(rnd);
+    }
     any_text(rnd, ev.compile_cache, sizeof ev.compile_cache);
     any_text(rnd, ev.cgroup_backend, sizeof ev.cgroup_backend);
     ev.started_wall_ns = (int64_t)(any_u64(rnd) >> 1);
@@ -135,6 +139,8 @@ static void round_trip(const struct evidence *ev)
     assert_memory_equal(back.collection_errors, ev->collection_errors,
                         sizeof back.collection_errors);
     assert_int_equal(back.controls_missing, ev->controls_missing);
+    assert_int_equal(back.template_generation, ev->template_generation);
+    assert_int_equal(back.template_jobs, ev->template_jobs);
     assert_int_equal(back.ended_wall_ns, ev->ended_wall_ns);
 }
 
@@ -329,6 +335,11 @@ static void strict(void **state)
         {"\"collection_errors\":[]",
          "\"collection_errors\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"},
         {"\"stack_bytes\":0", "\"stack_bytes\":0,\"more\":0"},
+        /* of no template: both members are left out; of one: both are there */
+        {"\"setup_ok\":true", "\"setup_ok\":true,\"template_generation\":0,\"template_jobs\":0"},
+        {"\"setup_ok\":true", "\"setup_ok\":true,\"template_generation\":1"},
+        {"\"setup_ok\":true", "\"setup_ok\":true,\"template_jobs\":1"},
+        {"\"setup_ok\":true", "\"setup_ok\":true,\"template_generation\":-1,\"template_jobs\":1"},
     };
     for (size_t i = 0; i < COUNT_OF(changes); i++)
         refuse(changes[i][0], changes[i][1]);
