@@ -16,6 +16,8 @@ static struct built *find(const struct built_list *list, const struct uuid *id)
 static void drop(struct built *row)
 {
     mounts_unhang(row->path);
+    nets_shelf_drop(row->shelf);
+    row->shelf = NULL;
     row->used = false;
 }
 
@@ -34,8 +36,14 @@ int built_add(struct built_list *list, struct job *job, struct err *err)
         return err_set(err, ERR_BUSY, "%d built programs are kept already", BOX_BUILT_MAX);
     snprintf(row->path, sizeof row->path, "%s/built-%llu", job->host->config.state_dir,
              (unsigned long long)++job->host->serial);
-    if (mounts_hang(job->box_mount, row->path, err) != 0)
+    row->shelf = nets_shelf_new();
+    if (!row->shelf)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a built program");
+    if (mounts_hang(job->box_mount, row->path, err) != 0) {
+        nets_shelf_drop(row->shelf);
+        row->shelf = NULL;
         return -1;
+    }
     row->used = true;
     row->id = job->request.id;
     row->request = job->request;
@@ -59,6 +67,8 @@ int built_lend(const struct built *built, struct job *job, struct err *err)
     job->given = built->given;
     job->given.args_len = own.args_len;
     memcpy(job->given.args, own.args, own.args_len);
+    if (!job->request.high_assurance)
+        job->shelf = nets_shelf_hold(built->shelf);
     job->box_mount = mounts_clone(built->path, err);
     return job->box_mount >= 0 ? 0 : -1;
 }

@@ -1,6 +1,6 @@
 /* Programs built once to be run many times: what box_build left, by client, until it is released or
- * the client goes. A run gets a copy of the read-only mount; nothing of one run reaches another
- * through it. */
+ * the client goes. A run gets a copy of the read-only mount, and a network namespace that an
+ * earlier run has left, if there is one; nothing of one run reaches another through them. */
 #pragma once
 #include "sandbox/job.h"
 
@@ -10,6 +10,7 @@ struct built {
     struct box_job request; /* the job that built it, without spans */
     struct given given;     /* its files: a run links them */
     char path[HOST_PATH + 32];
+    struct nets_shelf *shelf;
 };
 
 struct built_list {

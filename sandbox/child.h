@@ -90,4 +90,11 @@ struct child_message {
 #define CHILD_TIGHTEN 'T' /* struct limits */
 
 int64_t child_now_ns(void); /* CLOCK_MONOTONIC */
+/* RLIMIT_NPROC behind the group's limit N. The kernel asks it first, and counts a fork from its
+ * very beginning, long before the group does: N processes that fork at once are 2 N to it. Lower,
+ * it would refuse some of them, of which the group, whose numbers are the evidence, never hears. */
+static inline uint64_t child_nproc(const struct limits *limits)
+{
+    return 2 * limits->processes;
+}
 _Noreturn void child_init(const struct child_spec *spec);

@@ -56,9 +56,7 @@ static void set_limits(const struct limits *limits)
     set_limit(RLIMIT_CPU, (limits->cpu_ms + 999) / 1000 + 1);
     set_limit(RLIMIT_FSIZE, limits->file_bytes);
     set_limit(RLIMIT_NOFILE, limits->open_files);
-    /* One above the group's limit: the kernel asks this one first, and would leave the group
-     * without a count of refusals. */
-    set_limit(RLIMIT_NPROC, limits->processes + 1);
+    set_limit(RLIMIT_NPROC, child_nproc(limits));
     set_limit(RLIMIT_STACK, limits->stack_bytes);
     /* 0 writes no file but still starts a helper of the host (a core_pattern that begins with |),
      * as root, on what the program left; 1 does neither. */

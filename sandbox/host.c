@@ -121,7 +121,8 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
         host->config.slots = host->cores;
     if (raise_descriptors(host->config.slots, host->config.warm, err) != 0)
         return -1;
-    readback_namespaces(getpid(), host->own_ns);
+    AUTO_FD int self = readback_process(getpid());
+    readback_namespaces(self, host->own_ns);
     host->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (host->null_fd < 0)
         return err_sys(err, ERR_CONFIG, "open /dev/null");

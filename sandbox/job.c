@@ -173,6 +173,7 @@ static void start_phase(struct job *job, bool compile)
         .box_mount = job->box_mount >= 0 ? job->box_mount : job->source_mount,
         .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
         .merge = compile,
+        .shelf = job->shelf,
         .words = compile ? job->words : job->given.args,
         .words_len =
             compile ? given_compile_words(&job->given, toolchain, job->words) : job->given.args_len,
@@ -337,6 +338,8 @@ void job_release_inputs(struct job *job)
 {
     int *fds[] = {&job->code, &job->input, &job->input_mount, &job->source_mount, &job->box_mount};
     close_all(fds, COUNT_OF(fds));
+    nets_shelf_drop(job->shelf);
+    job->shelf = NULL;
     cache_ticket_done(&job->ticket);
 }
 

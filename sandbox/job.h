@@ -17,6 +17,7 @@ struct job {
     int input_mount;             /* a tmpfs holding stdin, owned while the job runs */
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */
+    struct nets_shelf *shelf;   /* of the built program that it runs; NULL = of none */
     struct cache_ticket ticket; /* of its compile; released with the inputs */
     struct evidence ev;
     struct phase *phase;    /* the one that runs, owned; NULL between and after */

@@ -108,7 +108,9 @@ static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
     uint64_t flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (off & LAYER_PID ? 0 : CLONE_NEWPID);
-    if (!(off & LAYER_NETWORK))
+    if (!(off & LAYER_NETWORK) && phase->shelf)
+        phase->spec.net_ns = nets_shelf_take(phase->shelf);
+    if (!(off & LAYER_NETWORK) && phase->spec.net_ns < 0)
         phase->spec.net_ns = nets_take(&phase->host->nets);
     struct clone_args args = {
         .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
@@ -156,6 +158,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->active = phase->collected = phase->output_lost = false;
     phase->probe = start->probe;
     phase->compile = start->compile;
+    phase->shelf = start->shelf;
     memset(phase->at, 0, sizeof phase->at);
     phase->began_ns = phase->at[STEP_began] = loop_now_ns();
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
@@ -264,6 +267,8 @@ static void leave(struct phase *phase)
     for (size_t i = 0; i < COUNT_OF(watches); i++)
         loop_remove(&phase->host->loop, watches[i]);
     phase_close_far(phase);
+    if (phase->shelf && phase->ev->setup_ok && phase->ev->ns_net && phase->pe->group_empty)
+        nets_shelf_put(phase->shelf, &phase->spec.net_ns);
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         remains_fd(phase->remains, fds[i]);
     if (!phase->compile)

@@ -220,15 +220,15 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
     if (watch_listener(phase, payload, message->listener, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     phase->at[STEP_listening] = loop_now_ns();
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)payload);
-    phase->mnt_ns = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(path, sizeof path, "/proc/%d/root", (int)payload);
-    phase->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    AUTO_FD int process = readback_process(payload);
+    phase->mnt_ns = openat(process, "ns/mnt", O_RDONLY | O_CLOEXEC);
+    phase->root_fd = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (phase->shelf && phase->spec.net_ns < 0)
+        phase->spec.net_ns = openat(process, "ns/net", O_RDONLY | O_CLOEXEC);
     if (phase->mnt_ns < 0 || phase->root_fd < 0)
         return phase_fail(phase, "the sandbox's mounts are not to be found");
     phase->spec.tmp_mount = phase->tmp_mount;
-    readback(phase->host, &phase->spec, phase->init, payload, message->landlock == 1, ev,
+    readback(phase->host, &phase->spec, phase->init, process, message->landlock == 1, ev,
              phase->pe);
     memcpy(ev->filter_sha256, phase->spec.filter->sha256, sizeof ev->filter_sha256);
     phase->at[STEP_read_back] = loop_now_ns();
@@ -260,7 +260,8 @@ static void on_tightened(struct phase *phase)
     if (!phase->tightening || phase->go_ns)
         return phase_fail(phase, "the payload changed its limits unasked");
     phase->tightening = false;
-    readback_limits(phase->host, &phase->spec, phase->payload, phase->ev, phase->pe);
+    AUTO_FD int process = readback_process(phase->payload);
+    readback_limits(phase->host, &phase->spec, process, phase->ev, phase->pe);
     phase_go(phase);
 }
 

@@ -22,21 +22,26 @@ uint32_t readback_required(void)
     return required;
 }
 
-void readback_namespaces(pid_t pid, uint64_t out[NS_COUNT])
+int readback_process(pid_t pid)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+void readback_namespaces(int process, uint64_t out[NS_COUNT])
 {
     for (int i = 0; i < NS_COUNT; i++) {
-        char path[64];
+        char path[16];
         struct stat st;
-        snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, host_ns_names[i]);
-        out[i] = stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
+        snprintf(path, sizeof path, "ns/%s", host_ns_names[i]);
+        out[i] = fstatat(process, path, &st, 0) == 0 ? (uint64_t)st.st_ino : 0;
     }
 }
 
-static const char *proc_text(pid_t pid, const char *file, char *out, size_t size)
+static const char *proc_text(int process, const char *file, char *out, size_t size)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-    if (cgroup_read(AT_FDCWD, path, out, size, NULL) != 0)
+    if (cgroup_read(process, file, out, size, NULL) != 0)
         out[0] = '\0';
     return out;
 }
@@ -75,7 +80,7 @@ static bool limits_hold(const struct child_spec *spec, const char *text, struct 
     return out->limits.open_files == asked->open_files &&
            out->limits.file_bytes == asked->file_bytes &&
            out->limits.stack_bytes == asked->stack_bytes &&
-           limit_of(text, "\nMax processes") == asked->processes + 1 &&
+           limit_of(text, "\nMax processes") == child_nproc(asked) &&
            limit_of(text, "\nMax core file size") == 1 &&
            limit_of(text, "\nMax locked memory") == 0 &&
            limit_of(text, "Max cpu time") == (asked->cpu_ms + 999) / 1000 + 1;
@@ -90,17 +95,27 @@ static bool has_option(const char *options, const char *name)
     return false;
 }
 
+/* The next word of a line, "" at its end. */
+static const char *word(char **line)
+{
+    char *begin = *line, *end = begin + strcspn(begin, " ");
+    *line = end + (*end != '\0');
+    *end = '\0';
+    return begin;
+}
+
 /* Every mount is read-only, but /tmp, /dev/shm and /proc, which are noexec, nosuid, nodev. */
 static bool mounts_hold(char *mountinfo)
 {
     bool root_seen = false;
     for (char *line = mountinfo, *next; line && *line; line = next) {
-        char point[256], options[256];
         next = strchr(line, '\n');
         if (next)
             *next++ = '\0';
-        if (sscanf(line, "%*d %*d %*s %*s %255s %*s", point) != 1 ||
-            sscanf(line, "%*d %*d %*s %*s %*s %255s", options) != 1)
+        for (int i = 0; i < 4; i++) /* number, parent, device, root */
+            (void)word(&line);
+        const char *point = word(&line), *options = word(&line);
+        if (*options == '\0')
             return false;
         bool open = strcmp(point, "/tmp") == 0 || strcmp(point, "/dev/shm") == 0 ||
                     strcmp(point, "/proc") == 0;
@@ -130,7 +145,7 @@ static void set(struct evidence *ev, enum control control, bool holds)
     ev->controls_missing = (ev->controls_missing & ~bit) | (holds ? 0 : bit);
 }
 
-static void check_namespaces(const struct host *host, pid_t payload, struct evidence *ev)
+static void check_namespaces(const struct host *host, int payload, struct evidence *ev)
 {
     static const struct {
         enum control control;
@@ -198,7 +213,7 @@ void readback_box(int root_fd, int box_mount, struct evidence *ev)
         set(ev, CONTROL_readonly_root, false);
 }
 
-void readback_limits(const struct host *host, const struct child_spec *spec, pid_t payload,
+void readback_limits(const struct host *host, const struct child_spec *spec, int payload,
                      struct evidence *ev, struct phase_evidence *phase)
 {
     char text[8192];
@@ -223,7 +238,7 @@ void readback_limits(const struct host *host, const struct child_spec *spec, pid
         phase->limits.tmp_bytes = (uint64_t)tmp.f_blocks * (uint64_t)tmp.f_bsize;
 }
 
-void readback(const struct host *host, const struct child_spec *spec, pid_t init, pid_t payload,
+void readback(const struct host *host, const struct child_spec *spec, pid_t init, int payload,
               bool landlock, struct evidence *ev, struct phase_evidence *phase)
 {
     char text[16384];

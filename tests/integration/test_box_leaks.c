@@ -160,7 +160,7 @@ static void test_tier(void **state)
     box_fixture_run(&fixture, &job, &report);
     assert_string_equal(report.evidence.tier, "warm");
     assert_true(report.evidence.controls_applied == first.controls_applied);
-    assert_true(span_is(report.out, "3 5000 4\n"));
+    assert_true(span_is(report.out, "3 5000 6\n"));
     assert_int_equal(report.evidence.run.limits.memory_bytes, 64 << 20);
     assert_int_equal(report.evidence.run.limits.processes, 3);
     assert_int_equal(report.evidence.run.limits.file_bytes, 5000);

@@ -129,9 +129,10 @@ static void test_built_once(void **state)
         "FILE *f = fopen(\"given\", \"r\"); fopen(\"/tmp/left\", \"wx\") "
         "|| puts(\"not fresh\"); printf(\"%d%s%c\", n, fgets(t, 9, stdin), "
         "fgetc(f)); }\n",
-                      code_py[] =
-                          "import sys\nopen('/tmp/left', 'x')\nprint(len(sys.argv), input(), "
-                          "open('given').read(), sep='', end='')\n";
+                      code_py[] = "import socket, sys\nopen('/tmp/left', 'x')\n"
+                                  "s = socket.socket(socket.AF_UNIX)\ns.bind('\\0left')\n"
+                                  "print(len(sys.argv), input(), "
+                                  "open('given').read(), sep='', end='')\n";
     struct box_leftovers before = box_fixture_settled(&fixture), after;
     for (int i = 0; i < 2; i++) {
         struct box_job job =
@@ -144,6 +145,7 @@ static void test_built_once(void **state)
         assert_true(box_built(job.language, &report[0].evidence));
         assert_false(report[0].evidence.run.ran);
         box_report_done(&report[0]);
+        uint64_t nets = 0;
         for (int round = 0; round < 5; round++) {
             struct box_job one = run_of(&job, "one", NULL), two = run_of(&job, "two", &arg);
             assert_ok(box_run_built(fixture.box, &job.id, &one, &err), err);
@@ -154,7 +156,11 @@ static void test_built_once(void **state)
             expect(&report[first], CAUSE_normal_exit, "1one!");
             expect(&report[!first], CAUSE_normal_exit, "2two!");
             assert_true(report[0].evidence.ns_mnt != report[1].evidence.ns_mnt &&
-                        report[0].evidence.ns_pid != report[1].evidence.ns_pid);
+                        report[0].evidence.ns_pid != report[1].evidence.ns_pid &&
+                        report[0].evidence.ns_net != report[1].evidence.ns_net);
+            /* Of the program's earlier runs; the first two had none. */
+            nets = round ? nets : report[0].evidence.ns_net ^ report[1].evidence.ns_net;
+            assert_int_equal(report[0].evidence.ns_net ^ report[1].evidence.ns_net, nets);
             box_report_done(&report[0]);
             box_report_done(&report[1]);
         }
