@@ -129,7 +129,8 @@ static void test_no_leak(void **state)
 static void test_tier(void **state)
 {
     (void)state;
-    static const char echo[] = "import sys\nsys.stdout.write(sys.stdin.read())\n";
+    static const char echo[] =
+        "import sys\nopen('/tmp/left', 'x')\nsys.stdout.write(sys.stdin.read())\n";
     const char *const extra[] = {"--warm", "1", "--template", "python=0", NULL};
     struct evidence first, second, third;
     box_fixture_start(&fixture, extra);

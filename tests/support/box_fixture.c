@@ -13,6 +13,14 @@
 
 #define ARGS_MAX 32
 
+static pid_t running, owner; /* a launcher that runs when the test program ends: a test failed */
+
+static void kill_left(void)
+{
+    if (running > 0 && getpid() == owner)
+        kill(running, SIGTERM);
+}
+
 static void spawn_launcher(struct box_fixture *fixture, const char *const *extra)
 {
     static char program[] = RUSTBOX_BIN_DIR "/rustbox-box";
@@ -25,12 +33,18 @@ static void spawn_launcher(struct box_fixture *fixture, const char *const *extra
     }
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    /* Not the test's own: whoever reads that would wait for a launcher that was left behind. */
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 2, fixture->log, O_WRONLY | O_CREAT | O_APPEND,
                                      0600);
     int result = posix_spawn(&fixture->pid, program, &actions, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (result != 0)
         fail_msg("spawn %s: %s", program, strerror(result));
+    if (owner == 0)
+        atexit(kill_left);
+    owner = getpid();
+    running = fixture->pid;
 }
 
 static void print_log(const struct box_fixture *fixture)
@@ -115,6 +129,7 @@ void box_fixture_stop(struct box_fixture *fixture)
         int status = 0;
         kill(fixture->pid, SIGTERM);
         waitpid(fixture->pid, &status, 0);
+        running = running == fixture->pid ? 0 : running;
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
             print_log(fixture);
     }
