@@ -11,6 +11,7 @@
 struct warm {
     struct phase phase; /* first: the taker frees it by this address */
     struct evidence ev;
+    struct warm_pool *pool; /* the host's may be put aside (benchmarks) */
     int input_mount;
     enum language language;
 };
@@ -48,7 +49,7 @@ static void on_end(struct phase *phase)
 {
     struct warm *warm = phase->owner;
     struct host *host = phase->host;
-    struct warm_pool *pool = host->warm;
+    struct warm_pool *pool = warm->pool;
     unlist(pool, warm);
     if (!phase->pe->actions) {
         pool->rows[warm->language].wanted = false;
@@ -76,7 +77,7 @@ static int prepare(struct host *host, enum language language, struct warm **kept
     AUTO_FD int stdin_fd = -1;
     if (!warm)
         return err_set(err, ERR_NO_MEMORY, "no memory for a warm sandbox");
-    *warm = (struct warm){.language = language, .input_mount = -1};
+    *warm = (struct warm){.pool = host->warm, .language = language, .input_mount = -1};
     warm->ev.setup_ok = true;
     warm->phase.host = host;
     warm->phase.ev = &warm->ev;

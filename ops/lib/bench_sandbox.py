@@ -93,6 +93,16 @@ def forks(case, bare):
     return rows
 
 
+def warm(case, bare):
+    """The tier of sandboxes made before their job."""
+    if not case["warm_us"]:
+        return {}
+    ahead = quantiles(case["warm_us"])
+    return {"warm_us": ahead, "warm_added_p50_us": round(ahead["p50"] - bare["p50"], 1),
+            "warm_ratio_p50": round(ahead["p50"] / bare["p50"], 3),
+            "warm_steps_p50_us": {step: quantiles(values)["p50"] for step, values in case["warm_steps"].items() if values}}
+
+
 def figures(raw):
     floor = quantiles(raw["floor"]["us"])
     result = {"floor_us": floor, "per_second": {"floor": raw["floor"]["per_second"],
@@ -107,7 +117,7 @@ def figures(raw):
         result["cases"][case["name"]] = {
             "unsandboxed_us": bare, "sandboxed_us": boxed, "added_p50_us": round(boxed["p50"] - bare["p50"], 1),
             "ratio_p50": round(boxed["p50"] / bare["p50"], 3), "p99_to_p50": round(boxed["p99"] / boxed["p50"], 2),
-            **forks(case, bare),
+            **warm(case, bare), **forks(case, bare),
             "steps_p50_us": {step: quantiles(values)["p50"] for step, values in case["steps"].items()}}
     return result
 
@@ -119,7 +129,7 @@ def plot(result, path):
     for name, case in result["cases"].items():
         rows += [(f"{name}, unsandboxed", case["unsandboxed_us"], "#888"), (f"{name}, Rustbox", case["sandboxed_us"], "#2563a8")]
         rows += [(f"{name}, {text}", case[key], "#2563a8") for key, text in
-                 (("template_us", "template"), ("template_ahead_us", "template, made ahead")) if key in case]
+                 (("warm_us", "made ahead"), ("template_us", "template"), ("template_ahead_us", "template, made ahead")) if key in case]
     rows += [(f"static C, {name}", peer["us"], "#c26a1a") for name, peer in result["peers"].items()]
     low, high = 100, max(row[1]["p95"] for row in rows) * 1.3
     place = lambda us: 220 + 560 * math.log(max(us, low) / low) / math.log(high / low)
@@ -149,7 +159,7 @@ def run(options, say):
         cases = prepare(scratch, say)
         static = os.path.join(scratch, "static-C")
         command = [program, "--state-dir", state, "--floor", os.path.join(static, "main"),
-                   "--rounds", str(options.requests), "--rate", str(options.requests * 5)]
+                   "--rounds", str(options.requests), "--warm", "2", "--rate", str(options.requests * 5)]
         done = subprocess.run(command + cases + peers(static, say), stdout=subprocess.PIPE, text=True, timeout=900)
     if done.returncode:
         raise SystemExit("bench: rustbox-sandbox-bench failed; its message is above")

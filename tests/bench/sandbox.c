@@ -339,6 +339,8 @@ static void measure_rates(void)
     double boxed = 0, floor = 0, peers[PEERS_MAX] = {0};
     /* Each slice of a peer is a tenth: the slow ones would take minutes. */
     uint64_t slice = bench.rate / SLICES, tenth = slice / 10 + SLOTS;
+    struct warm_pool *pool = host.warm;
+    host.warm = NULL; /* all of them are made for their jobs */
     for (int i = 0; i < SLICES; i++) {
         fprintf(stderr, "bench: rates, part %d of %d\n", i + 1, SLICES);
         floor += (double)rate_spawn(bench.floor.argv, slice);
@@ -350,6 +352,7 @@ static void measure_rates(void)
         if (host.templates && bench.cases[i].language == LANGUAGE_python)
             bench.cases[i].forks_per_second =
                 1e9 * (double)bench.rate / (double)rate_boxed(&bench.cases[i], bench.rate);
+    host.warm = pool;
     bench.floor.per_second = 1e9 * (double)(slice / SLOTS * SLOTS * SLICES) / floor;
     bench.boxed_per_second = 1e9 * (double)(slice * SLICES) / boxed;
     for (size_t p = 0; p < bench.peer_count; p++)
