@@ -3,7 +3,7 @@ int main(void)
 {
     struct rlimit limit;
     getrlimit(RLIMIT_NPROC, &limit);
-    if (limit.rlim_max > 9)
+    if (limit.rlim_max > 16) /* twice what the group allows */
         escaped();
     return 1;
 }
