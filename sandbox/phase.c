@@ -115,8 +115,13 @@ static int clone_init(struct phase *phase, struct err *err)
     struct clone_args args = {
         .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
     long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid < 0)
-        return err_sys(err, ERR_SYSTEM, "clone a sandbox");
+    if (pid < 0) {
+        phase->init_fd = -1; /* the kernel may have written a number that it then took back */
+        return err_sys(err, ERR_SYSTEM, "clone a sandbox%s",
+                       errno == EAGAIN ? " (at a limit of processes: raise pids.max of the "
+                                         "launcher's group, systemd TasksMax)"
+                                       : "");
+    }
     if (pid == 0)
         child_init(&phase->spec);
     phase->init = (pid_t)pid;
