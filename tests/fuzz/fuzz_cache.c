@@ -146,8 +146,9 @@ static void tables(struct span text)
     enum profile profile;
     enum verdict verdict;
     enum cause cause;
-    if (language_find(text, &language) == 0)
-        CHECK(span_is(text, language_name(language)));
+    enum language again;
+    if (language_find(text, &language) == 0) /* by a name or one of its short forms */
+        CHECK(language_find(span_text(language_name(language)), &again) == 0 && again == language);
     if (profile_find(text, &profile) == 0)
         CHECK(span_is(text, profile_name(profile)));
     if (verdict_find(text, &verdict) == 0)
