@@ -45,10 +45,13 @@ static const char *text_of(const char *path)
 {
     static char text[65536];
     int file = open(path, O_RDONLY | O_NONBLOCK);
-    ssize_t got = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    size_t len = 0;
+    /* The kernel gives a long table in parts. */
+    for (ssize_t got; file >= 0 && (got = read(file, text + len, sizeof text - 1 - len)) > 0;)
+        len += (size_t)got;
     if (file >= 0)
         close(file);
-    text[got < 0 ? 0 : got] = 0;
+    text[len] = 0;
     return text;
 }
 
