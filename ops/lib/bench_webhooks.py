@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -279,6 +281,7 @@ BAD = ["ok", "hang", "ok", "ok", "hang", "ok", "fail", "ok", "hang", "ok"] # 30 
 def run(options, say):
     parts = options.parts.split(",")
     figures = {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)) # what was started ends with us
     with Bench(options, say) as bench:
         if "throughput" in parts:
             figures["throughput"] = throughput(bench, options.requests, 3)
