@@ -250,6 +250,8 @@ def isolation(bench, rate, seconds, rounds):
     ways = {"all_healthy": (["ok"], {}), "bad_30_10": (BAD, {}),
             "bad_30_10_caps_and_breaker_off": (BAD, {"endpoint_in_flight": 0, "breaker_failures": 0})}
     waits = {name: [] for name in ways}
+    bench.say("warming up: a broker makes files at the first record of each partition of a delay topic, for seconds in all")
+    latency(bench, BAD, rate, 4, in_flight=IN_FLIGHT)
     for number in range(rounds):
         for name, (paths, settings) in ways.items():
             bench.say(f"round {number + 1} of {rounds}: {name}, {rate} messages/s for {seconds} s")
