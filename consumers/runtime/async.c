@@ -23,9 +23,50 @@ static struct ticket *ticket_new(struct runtime *rt)
     return ticket;
 }
 
+static void *copied(unsigned char **room, const void *bytes, size_t len)
+{
+    void *copy = *room;
+
+    if (len > 0)
+        memcpy(copy, bytes, len);
+    *room += len;
+    return copy;
+}
+
+/* The library's message keeps the whole answer of the broker that it came with, of all partitions:
+ * one record that waits in hand would hold a hundred others. */
+static void own_bytes(struct ticket *ticket)
+{
+    struct record *rec = &ticket->rec;
+    size_t count = rec->header_count < BUS_HEADERS_MAX ? rec->header_count : BUS_HEADERS_MAX;
+    size_t bytes = rec->key.len + rec->value.len + 1;
+
+    for (size_t i = 0; i < count; i++)
+        bytes += strlen(rec->headers[i].name) + 1 + rec->headers[i].value.len;
+    unsigned char *room = ticket->copy = malloc(bytes);
+    CHECK(room != NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct bus_header *header = &rec->headers[i];
+        header->name = copied(&room, header->name, strlen(header->name) + 1);
+        if (header->value.data)
+            header->value.data = copied(&room, header->value.data, header->value.len);
+    }
+    if (rec->key.data)
+        rec->key.data = copied(&room, rec->key.data, rec->key.len);
+    if (rec->value.data)
+        rec->value.data = copied(&room, rec->value.data, rec->value.len);
+    record_done(rec);
+}
+
+static void let_go(struct ticket *ticket)
+{
+    free(ticket->copy);
+    ticket->copy = NULL;
+}
+
 static void ticket_free(struct runtime *rt, struct ticket *ticket)
 {
-    record_done(&ticket->rec);
+    let_go(ticket);
     rt->tickets--;
     ticket->next = rt->free_tickets;
     rt->free_tickets = ticket;
@@ -65,7 +106,7 @@ void ticket_finish(struct ticket *ticket)
     CHECK(ticket->state == TICKET_OPEN);
     ticket->state = TICKET_FINISHED;
     ticket->finished_ns = ticket->out->rt->clock.mono_ns(&ticket->out->rt->clock);
-    record_done(&ticket->rec); /* its offset stays */
+    let_go(ticket); /* its offset stays */
     outbox_hand_over(ticket->out);
 }
 
@@ -154,9 +195,11 @@ static int take(struct runtime *rt, struct record *rec, struct err *err)
         record_done(rec);
         return err_set(err, ERR_BUSY, "a record of a partition that is not being read");
     }
+    bool probe = record_is_probe(rec);
     ticket = ticket_new(rt);
     *ticket = (struct ticket){
         .rec = *rec, .part = part, .taken_ns = rt->clock.mono_ns(&rt->clock), .state = TICKET_OPEN};
+    own_bytes(ticket);
     part->next = rec->offset + 1;
     if (part->done < 0)
         part->done = rec->offset;
@@ -166,7 +209,7 @@ static int take(struct runtime *rt, struct record *rec, struct err *err)
         part->head = ticket;
     part->tail = ticket;
     metric_add(METRIC_records_in_total, rec->topic, 1);
-    if (record_is_probe(rec)) {
+    if (probe) {
         ticket->state = TICKET_ACKED;
         advance(rt, part);
         return 0;

@@ -56,7 +56,8 @@ void outbox_delivered(void *runtime, const struct delivery *delivery);
 
 enum ticket_state { TICKET_OPEN, TICKET_HELD, TICKET_FINISHED, TICKET_ACKED };
 struct ticket {
-    struct record rec;
+    struct record rec; /* its bytes are in copy */
+    void *copy;
     struct outbox *out;
     struct part *part;
     struct ticket *next; /* in log order within the partition; or free list */

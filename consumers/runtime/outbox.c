@@ -41,7 +41,7 @@ static void recycle(struct outbox *out)
 
     for (size_t i = 0; i < out->count; i++)
         free(out->outputs[i]);
-    arena_reset(&out->arena);
+    arena_done(&out->arena); /* thousands may be idle, and would keep a block each */
     *out = (struct outbox){.rt = rt,
                            .arena = out->arena,
                            .outputs = out->outputs,
