@@ -15,8 +15,8 @@
 
 #define RESULT_MESSAGE_MAX 400
 
-#define CASE_OUTPUT_MAX 4096 /* kept of a case, stdout and stderr together */
-#define CASE_STDERR_MAX 1024 /* of that, stderr has no more where stdout wants it */
+#define CASE_OUTPUT_MAX 4096           /* kept of a case, stdout and stderr together */
+#define CASE_STDERR_MAX 1024           /* of that, stderr has no more where stdout wants it */
 #define CASES_OUTPUT_MAX (1024 * 1024) /* kept of all cases, in their order */
 
 /* One case of a submission with cases. */
@@ -85,18 +85,22 @@ int result_summary(struct span payload, struct result_summary *out, struct err *
  * stderr_base64. */
 int result_body(struct span payload, const struct uuid *id_shown, struct buf *out,
                 struct err *err) MUST_CHECK;
-/* The same in at most max bytes: the cases go, outputs are cut, last the evidence goes; what was cut is said by
- * stdout_truncated and stderr_truncated, and result_url leads to the whole. */
+/* The same in at most max bytes: the cases go, outputs are cut, last the evidence goes; what was
+ * cut is said by stdout_truncated and stderr_truncated, and result_url leads to the whole. */
 int result_body_cut(struct span payload, const struct uuid *id_shown, size_t max,
                     int64_t *completed_ns, struct buf *out, struct err *err) MUST_CHECK;
 /* The same from a result that was read before. */
 int result_body_of(const struct result *result, const struct uuid *id_shown, struct buf *out,
                    struct err *err) MUST_CHECK;
 /* The body's evidence.digest: SHA-256 over the lines "name=value\n" of result_digest.c, all of
- * which a reader of the body can make again. It covers the verdict, the outputs, the times and the
- * evidence. It has no key: it shows an accident, and an alteration to whoever kept the digest. */
+ * which a reader of the body can make again. It covers the verdict, the outputs, the times, the
+ * evidence and the cases. It has no key: it shows an accident, and an alteration to whoever kept
+ * the digest. */
 int result_digest(const struct result *result, const struct uuid *id_shown, uint8_t out[32],
                   struct err *err) MUST_CHECK;
+/* The same in an older form: 1 says nothing of cases. */
+int result_digest_form(const struct result *result, const struct uuid *id_shown, int form,
+                       uint8_t out[32], struct err *err) MUST_CHECK;
 /* The body of a submission that has no verdict yet (no `verdict` key). */
 void result_body_open(const struct uuid *id, enum language language, bool running,
                       int64_t created_ns, int64_t started_ns, struct buf *out);

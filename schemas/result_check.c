@@ -118,6 +118,74 @@ static int get_measured(const json_t *ev, struct result_check *check, struct err
     return failed;
 }
 
+/* Seconds with six decimals. */
+static int get_ns(const json_t *object, const char *name, uint64_t *out, struct err *err)
+{
+    const json_t *item = json_object_get(object, name);
+    double us = json_is_number(item) ? json_number_value(item) * 1e6 + 0.5 : -1;
+    if (!(us >= 0 && us < 9e15))
+        return wrong(name, "seconds expected", err);
+    *out = (uint64_t)us * 1000;
+    return 0;
+}
+
+static int get_u64(const json_t *object, const char *name, uint64_t *out, struct err *err)
+{
+    const json_t *item = json_object_get(object, name);
+    if (!json_is_integer(item) || json_integer_value(item) < 0)
+        return wrong(name, "integer of 0 or more expected", err);
+    *out = (uint64_t)json_integer_value(item);
+    return 0;
+}
+
+static int get_case(const json_t *item, struct arena *arena, struct case_result *out,
+                    struct err *err)
+{
+    const json_t *ev = json_object_get(item, "evidence");
+    const json_t *namespaces = json_object_get(ev, "namespaces");
+    out->name = span_of_json(json_object_get(item, "name"));
+    out->ran = json_object_get(item, "verdict") != NULL;
+    if (!out->ran)
+        return 0;
+    if (get_decision(item, item, &out->verdict, err) ||
+        get_output(item, "stdout", arena, &out->out, err) ||
+        get_output(item, "stderr", arena, &out->errout, err) ||
+        get_u64(item, "stdout_bytes", &out->stdout_bytes, err) ||
+        get_u64(item, "stderr_bytes", &out->stderr_bytes, err) ||
+        get_ns(item, "cpu_time_secs", &out->cpu_ns, err) ||
+        get_ns(item, "wall_time_secs", &out->wall_ns, err) ||
+        get_u64(item, "memory_peak_bytes", &out->memory_peak_bytes, err) ||
+        get_u64(namespaces, "pid", &out->ns_pid, err) ||
+        get_u64(namespaces, "mnt", &out->ns_mnt, err))
+        return -1;
+    return hex_decode(span_text(text_of(ev, "digest")), out->evidence_sha256,
+                      sizeof out->evidence_sha256)
+               ? wrong("cases: evidence.digest", "64 hexadecimal digits", err)
+               : 0;
+}
+
+static int get_cases(const json_t *body, struct result_check *check, struct err *err)
+{
+    const json_t *array = json_object_get(body, "cases"), *item;
+    size_t count = json_array_size(array), i;
+    if (count == 0)
+        return 0;
+    if (count > CASES_MAX)
+        return wrong("cases", "at most 1000", err);
+    struct case_result *cases = arena_alloc(&check->arena, count * sizeof *cases);
+    if (!cases)
+        return err_set(err, ERR_NO_MEMORY, "result: no room for the cases");
+    memset(cases, 0, count * sizeof *cases);
+    json_array_foreach((json_t *)(uintptr_t)array, i, item)
+    {
+        if (get_case(item, &check->arena, &cases[i], err))
+            return -1;
+    }
+    check->result.cases = cases;
+    check->result.case_count = count;
+    return 0;
+}
+
 static int read_result(const json_t *body, struct result_check *check, struct err *err)
 {
     struct result *out = &check->result;
@@ -132,7 +200,7 @@ static int read_result(const json_t *body, struct result_check *check, struct er
     if (get_decision(body, ev, &out->verdict, err) || get_times(body, ev, out, err) ||
         get_output(body, "stdout", &check->arena, &out->out, err) ||
         get_output(body, "stderr", &check->arena, &out->errout, err) ||
-        get_measured(ev, check, err))
+        get_measured(ev, check, err) || get_cases(body, check, err))
         return -1;
     out->error_message = json_string_value(message);
     if (span_copy(span_text(text_of(ev, "policy_version")), out->policy, sizeof out->policy))
@@ -219,6 +287,20 @@ static enum taxonomy taxonomy_of(enum verdict verdict)
     return verdict == VERDICT_PLE || verdict == VERDICT_FSE ? TAXONOMY_EXTENDED : TAXONOMY_STANDARD;
 }
 
+/* A body stored when digests did not cover the cases has one of form 1. Whoever alters a case under
+ * a digest of form 2 makes neither hold. */
+static int digest_again(struct result_check *check, struct err *err)
+{
+    const struct result *result = &check->result;
+    uint8_t older[32];
+    if (result_digest(result, &result->id, check->digest, err) ||
+        result_digest_form(result, &result->id, 1, older, err))
+        return -1;
+    if (memcmp(check->stated, older, sizeof older) == 0)
+        memcpy(check->digest, older, sizeof older);
+    return 0;
+}
+
 int result_check(struct span body, struct result_check *out, struct err *err)
 {
     json_error_t error;
@@ -237,8 +319,10 @@ int result_check(struct span body, struct result_check *out, struct err *err)
     if (out->no_evidence)
         return 0;
     out->cut = json_is_true(json_object_get(out->json, "stdout_truncated")) ||
-               json_is_true(json_object_get(out->json, "stderr_truncated"));
-    out->has_cases = json_is_array(json_object_get(out->json, "cases"));
+               json_is_true(json_object_get(out->json, "stderr_truncated")) ||
+               json_is_true(json_object_get(out->json, "cases_truncated"));
+    out->has_cases = out->cut ? json_is_object(json_object_get(out->json, "cases_summary"))
+                              : json_is_array(json_object_get(out->json, "cases"));
     out->taxonomy = taxonomy_of(out->result.verdict.verdict);
     out->recomputed = out->result.has_evidence
                           ? verdict_decide(&out->result.evidence, out->taxonomy)
@@ -249,10 +333,7 @@ int result_check(struct span body, struct result_check *out, struct err *err)
         out->recomputed.verdict = VERDICT_WA;
         out->recomputed.cause = CAUSE_wrong_answer;
     }
-    return result_digest(&out->result, &out->result.id, out->digest, err) ||
-                   compare(out->json, out, err)
-               ? -1
-               : 0;
+    return digest_again(out, err) || compare(out->json, out, err) ? -1 : 0;
 }
 
 void result_check_done(struct result_check *check)

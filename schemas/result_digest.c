@@ -1,6 +1,7 @@
 /* What a result says, as one text with one form, and its SHA-256. Outputs and the message enter as
  * hashes of their bytes, times as microseconds (what the body shows of them), the evidence as
- * evidence_encode writes it. */
+ * evidence_encode writes it. Form 2 is form 1 with a hash over all cases; a result without cases
+ * has form 1, so that its digest is what it always was. */
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
 #include "lib/crypto/crypto.h"
@@ -8,6 +9,7 @@
 #include <inttypes.h>
 
 #define TEXT_BYTES_MAX (128 * 1024)
+#define CASES_BYTES_MAX (2 * 1024 * 1024) /* a thousand, below 1 KiB each */
 
 static void put_hash(struct buf *text, const char *name, struct span bytes)
 {
@@ -40,8 +42,49 @@ static void put_decision(struct buf *text, const struct decision *decision)
     buf_printf(text, "output_integrity=%s\n", output_integrity_name(decision->integrity));
 }
 
+static void put_u64(struct buf *text, const char *name, uint64_t value)
+{
+    buf_printf(text, "%s=%" PRIu64 "\n", name, value);
+}
+
+static void put_case(struct buf *text, const struct case_result *one)
+{
+    char digest[HEX_SIZE(32)];
+    put_hash(text, "name", one->name);
+    buf_printf(text, "ran=%d\n", one->ran);
+    if (!one->ran)
+        return;
+    put_decision(text, &one->verdict);
+    put_hash(text, "stdout", one->out);
+    put_hash(text, "stderr", one->errout);
+    put_u64(text, "stdout_bytes", one->stdout_bytes);
+    put_u64(text, "stderr_bytes", one->stderr_bytes);
+    put_u64(text, "cpu_us", one->cpu_ns / 1000);
+    put_u64(text, "wall_us", one->wall_ns / 1000);
+    put_u64(text, "memory_peak_bytes", one->memory_peak_bytes);
+    put_u64(text, "ns_pid", one->ns_pid);
+    put_u64(text, "ns_mnt", one->ns_mnt);
+    hex_encode(one->evidence_sha256, sizeof one->evidence_sha256, digest);
+    buf_printf(text, "evidence=%s\n", digest);
+}
+
+static void put_cases(struct buf *text, const struct result *result)
+{
+    BUF_AUTO struct buf cases = {.max = CASES_BYTES_MAX};
+    for (size_t i = 0; i < result->case_count; i++)
+        put_case(&cases, &result->cases[i]);
+    text->failed |= cases.failed;
+    put_hash(text, "cases", buf_span(&cases));
+}
+
 int result_digest(const struct result *result, const struct uuid *id_shown, uint8_t out[32],
                   struct err *err)
+{
+    return result_digest_form(result, id_shown, result->case_count > 0 ? 2 : 1, out, err);
+}
+
+int result_digest_form(const struct result *result, const struct uuid *id_shown, int form,
+                       uint8_t out[32], struct err *err)
 {
     BUF_AUTO struct buf text = {.max = TEXT_BYTES_MAX};
     const char *message =
@@ -49,7 +92,7 @@ int result_digest(const struct result *result, const struct uuid *id_shown, uint
     char id[UUID_TEXT], submission[HEX_SIZE(32)];
     uuid_format(id_shown, id);
     hex_encode(result->digest, sizeof result->digest, submission);
-    buf_printf(&text, "form=rustbox-result/1\nid=%s\nlanguage=%s\n", id,
+    buf_printf(&text, "form=rustbox-result/%d\nid=%s\nlanguage=%s\n", form, id,
                language_name(result->language));
     put_decision(&text, &result->verdict);
     put_hash(&text, "stdout", result->out);
@@ -65,6 +108,8 @@ int result_digest(const struct result *result, const struct uuid *id_shown, uint
     if (result->has_evidence && evidence_encode(&result->evidence, &text, err))
         return -1;
     buf_puts(&text, "\n");
+    if (form > 1)
+        put_cases(&text, result);
     if (text.failed)
         return err_set(err, ERR_TOO_LARGE, "result digest: above %d bytes", TEXT_BYTES_MAX);
     sha256(buf_span(&text), out);

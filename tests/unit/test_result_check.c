@@ -170,6 +170,77 @@ static void every_altered_member_is_found(void **state)
     assert_true(unread_count < altered_count / 2);
 }
 
+static const struct case_result two_cases[] = {
+    {.name = SPAN_LIT("a"),
+     .ran = true,
+     .verdict = {.verdict = VERDICT_RE,
+                 .cause = CAUSE_re_nonzero_exit,
+                 .has_exit_code = true,
+                 .exit_code = 3},
+     .cpu_ns = 1234567,
+     .wall_ns = 2000999,
+     .memory_peak_bytes = 1048576,
+     .stdout_bytes = 9,
+     .ns_pid = 4026532001,
+     .ns_mnt = 4026532002,
+     .out = SPAN_LIT("hello\n"),
+     .errout = SPAN_LIT("\xff\0x")},
+    {.name = SPAN_LIT("b")},
+};
+
+static json_t *body_with_cases(struct buf *body)
+{
+    struct result result = sample();
+    result.cases = two_cases;
+    result.case_count = COUNT_OF(two_cases);
+    body_of(&result, body);
+    return json_loadb(body->data, body->len, 0, NULL);
+}
+
+static void every_altered_member_of_a_case_is_found(void **state)
+{
+    (void)state;
+    struct result_check check;
+    BUF_AUTO struct buf body = {.max = 100000};
+    json_t *json = body_with_cases(&body), *cases = json_object_get(json, "cases");
+    check_text(body.data, body.len, &check);
+    assert_true(holds(&check));
+    result_check_done(&check);
+    altered_count = unread_count = 0;
+    for (size_t i = 0; i < COUNT_OF(two_cases); i++)
+        alter_each(json, json_array_get(cases, i));
+    assert_int_equal(altered_count, 19 + 2);
+    json_array_remove(cases, 1);
+    char *text = json_dumps(json, JSON_COMPACT);
+    check_text(text, strlen(text), &check);
+    assert_false(result_check_digest_holds(&check));
+    result_check_done(&check);
+    free(text);
+    json_decref(json);
+}
+
+/* As it was stored when digests did not cover the cases. */
+static void a_digest_of_form_1_holds(void **state)
+{
+    (void)state;
+    struct err err;
+    struct result_check check;
+    struct result result = sample();
+    uint8_t hash[32];
+    char hex[HEX_SIZE(32)];
+    BUF_AUTO struct buf body = {.max = 100000};
+    json_t *json = body_with_cases(&body);
+    assert_ok(result_digest(&result, &result.id, hash, &err), err); /* without cases: form 1 */
+    hex_encode(hash, sizeof hash, hex);
+    json_object_set_new(json_object_get(json, "evidence"), "digest", json_string(hex));
+    char *text = json_dumps(json, JSON_COMPACT);
+    check_text(text, strlen(text), &check);
+    assert_true(holds(&check));
+    result_check_done(&check);
+    free(text);
+    json_decref(json);
+}
+
 /* The evidence says RE; whoever writes AC above it and makes the digest anew is told by the rules.
  */
 static void another_verdict_differs(void **state)
@@ -234,6 +305,8 @@ int main(void)
         cmocka_unit_test(own_bodies_hold),
         cmocka_unit_test(other_prints_hold),
         cmocka_unit_test(every_altered_member_is_found),
+        cmocka_unit_test(every_altered_member_of_a_case_is_found),
+        cmocka_unit_test(a_digest_of_form_1_holds),
         cmocka_unit_test(another_verdict_differs),
         cmocka_unit_test(without_a_run),
         cmocka_unit_test(unreadable),
