@@ -17,7 +17,7 @@ static const struct option options[] = {
 
 /* What became of it, by falling weight: the first that holds is the exit code. */
 struct finding {
-    bool open, nothing, differs, digest_broken, digest_other;
+    bool open, nothing, differs, digest_broken, digest_other, digest_cut, cases_uncovered;
     const char *altered;
 };
 
@@ -25,7 +25,8 @@ static int exit_code_of(const struct finding *found)
 {
     if (found->open)
         return EXIT_OPEN;
-    if (found->differs || found->digest_broken || found->digest_other || found->altered[0])
+    if (found->differs || found->altered[0] || found->digest_broken || found->digest_cut ||
+        found->digest_other)
         return EXIT_RE;
     return found->nothing ? EXIT_NO_EVIDENCE : EXIT_AC;
 }
@@ -36,6 +37,7 @@ static const char *conclusion(const struct finding *found)
            : found->differs       ? "the verdict differs"
            : found->altered[0]    ? "the result was altered: a member contradicts its evidence"
            : found->digest_broken ? "the result was altered: its digest is of something else"
+           : found->digest_cut    ? "the digest given cannot be compared: the result is cut"
            : found->digest_other  ? "the result is not the one whose digest was given"
            : found->nothing       ? "nothing to decide again"
                                   : "equal";
@@ -122,12 +124,13 @@ static void show_json(const struct result_check *check, const struct finding *fo
     }
     uuid_format(&result->id, id);
     json_t *json = json_pack(
-        "{s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:o}", "id", id, "conclusion", conclusion(found), "equal",
+        "{s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:b,s:o}", "id", id, "conclusion", conclusion(found), "equal",
         exit_code_of(found) == EXIT_AC, "stored", decision_json(&result->verdict), "recomputed",
         found->nothing ? json_null() : decision_json(&check->recomputed), "rules",
         result->has_evidence ? rules_json(&result->evidence) : json_array(), "digest_holds",
         check->no_evidence || check->cut ? json_null() : json_boolean(!found->digest_broken),
-        "altered", found->altered[0] ? json_string(found->altered) : json_null());
+        "cases_uncovered", found->cases_uncovered, "altered",
+        found->altered[0] ? json_string(found->altered) : json_null());
     print_json(json);
     json_decref(json);
 }
@@ -158,6 +161,16 @@ static void show_rules(const struct evidence *ev)
     }
 }
 
+static const char *digest_words(const struct result_check *check, const struct finding *found)
+{
+    return check->cut             ? "not checked: the result is cut, result_url has the whole"
+           : found->digest_broken ? "does not fit the result"
+           : found->digest_other  ? "is not the one given"
+           : found->cases_uncovered
+               ? "fits the result; of an older form, which leaves out the cases"
+               : "fits the result";
+}
+
 static void show(const struct result_check *check, const struct finding *found)
 {
     const struct result *result = &check->result;
@@ -171,11 +184,7 @@ static void show(const struct result_check *check, const struct finding *found)
                                     : "recomputed  - no program ran for this verdict");
         }
         if (!check->no_evidence)
-            printf("digest      %s\n", check->cut
-                                           ? "not checked: outputs are cut, result_url has all"
-                                       : found->digest_broken ? "does not fit the result"
-                                       : found->digest_other  ? "is not the one given"
-                                                              : "fits the result");
+            printf("digest      %s\n", digest_words(check, found));
         if (found->altered[0])
             printf("altered     %s\n", found->altered);
     }
@@ -206,8 +215,11 @@ static int run_verify(const struct args *args, int *exit_code, struct err *err)
         if (!check->open && !check->no_evidence) {
             found.differs = !result_check_equal(check);
             found.digest_broken = !result_check_digest_holds(check);
-            found.digest_other =
-                args->value[DIGEST] && memcmp(given, check->stated, sizeof given) != 0;
+            found.digest_cut = args->value[DIGEST] && check->cut;
+            found.cases_uncovered =
+                check->cases_uncovered || (check->result.case_count > 0 && args->value[DIGEST] &&
+                                           memcmp(given, check->older, sizeof given) == 0);
+            found.digest_other = args->value[DIGEST] && !result_check_digest_is(check, given);
         }
         if (args->json)
             show_json(check, &found);
@@ -233,7 +245,8 @@ const struct verb verb_verify = {
                "result again from its evidence and compares it member by member, and its digest. "
                "The digest has no key:\n"
                "whoever alters a result can make a new one, so keep it elsewhere and give it with "
-               "--digest.\n\n"
+               "--digest. The body that\n"
+               "a webhook brought may be cut; then verify the whole, by its id.\n\n"
                "Exit codes of verify: 0 equal; 1 the verdict differs, or the result was altered; 2 "
                "usage; 7 the API or the\n"
                "file failed, or it is no result; 11 no verdict yet; 12 nothing to decide again: no "

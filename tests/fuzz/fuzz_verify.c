@@ -12,6 +12,7 @@ static void holds_again(const struct result_check *check)
     CHECK(result_check(buf_span(&body), &again, &err) == 0);
     CHECK(!again.cut && !again.altered[0] && result_check_digest_holds(&again));
     CHECK(result_check_equal(&again) == result_check_equal(check));
+    CHECK(!again.cases_uncovered && again.result.case_count == check->result.case_count);
     result_check_done(&again);
 }
 

@@ -104,6 +104,28 @@ def verify_all(stack, rustbox):
     return bodies
 
 
+def verify_cases(stack, rustbox):
+    """With cases: a wrong answer is the checker's word, what each case said is the digest's."""
+    cases = [{"stdin": f"{n}\n", "expected_output": f"{n * n}\n"} for n in (2, 3)] + [{"stdin": "4\n", "expected_output": "17\n"}]
+    status, body = stack.call("/api/submit?wait=true", {"language": "python", "code": "print(int(input()) ** 2)", "cases": cases})
+    check("cases: their verdicts", [case["verdict"] for case in body.get("cases", [])] == ["AC", "AC", "WA"], (status, body))
+    done = rustbox("verify", body["id"], "--digest", body["evidence"]["digest"])
+    check("cases: WA, decided again", done.returncode == 0 and "wrong_answer" in done.stdout and "fits the result" in done.stdout, done)
+
+    def told(what, change, words):
+        altered = copy.deepcopy(body)
+        change(altered)
+        done = rustbox("verify", "--digest", body["evidence"]["digest"], text=json.dumps(altered))
+        check(f"altered: {what}", done.returncode == 1 and words in done.stdout, done)
+    told("the output of a case", lambda b: b["cases"][2].update(stdout="17\n"), "digest is of something else")
+    told("the verdict of a case", lambda b: b["cases"][2].update(verdict="AC", verdict_cause="normal_exit"), "contradicts")
+    told("a case, called cut", lambda b: b.update(cases_truncated=True, cases=b["cases"][:2] + [{**b["cases"][2], "stdout": "17\n"}]),
+         "digest is of something else")
+    told("the order of cases", lambda b: b["cases"].reverse(), "digest is of something else")
+    told("the cases left out", lambda b: (b.pop("cases"), b.update(cases_truncated=True)), "cannot be compared")
+    told("the time of all", lambda b: b.update(cpu_time_secs=b["cpu_time_secs"] + 1), "contradicts")
+
+
 def verify_files(stack, rustbox, bodies):
     body = bodies["exit 1"]
     text, digest = json.dumps(body, indent=3, sort_keys=True), body["evidence"]["digest"]
@@ -137,6 +159,7 @@ def main():
     with own_stack(options.stack) as stack:
         rustbox = Cli(stack)
         verify_files(stack, rustbox, verify_all(stack, rustbox))
+        verify_cases(stack, rustbox)
     return 1 if findings else 0
 
 

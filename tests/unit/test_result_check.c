@@ -197,6 +197,13 @@ static json_t *body_with_cases(struct buf *body)
     return json_loadb(body->data, body->len, 0, NULL);
 }
 
+static void check_json(const json_t *json, struct result_check *check)
+{
+    char *text = json_dumps(json, JSON_COMPACT);
+    check_text(text, strlen(text), check);
+    free(text);
+}
+
 static void every_altered_member_of_a_case_is_found(void **state)
 {
     (void)state;
@@ -204,18 +211,72 @@ static void every_altered_member_of_a_case_is_found(void **state)
     BUF_AUTO struct buf body = {.max = 100000};
     json_t *json = body_with_cases(&body), *cases = json_object_get(json, "cases");
     check_text(body.data, body.len, &check);
-    assert_true(holds(&check));
+    assert_true(holds(&check) && !check.cases_uncovered);
     result_check_done(&check);
+    altered_count = unread_count = 0;
+    alter_each(json, json); /* the totals among them */
+    assert_true(altered_count > 120);
     altered_count = unread_count = 0;
     for (size_t i = 0; i < COUNT_OF(two_cases); i++)
         alter_each(json, json_array_get(cases, i));
     assert_int_equal(altered_count, 19 + 2);
     json_array_remove(cases, 1);
-    char *text = json_dumps(json, JSON_COMPACT);
-    check_text(text, strlen(text), &check);
+    check_json(json, &check);
     assert_false(result_check_digest_holds(&check));
     result_check_done(&check);
-    free(text);
+    json_decref(json);
+}
+
+/* Only a body without its cases is cut: the word alone does not keep them from being looked at. */
+static void a_body_with_cases_is_not_cut(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"cases_truncated", "stdout_truncated", "stderr_truncated"};
+    struct result_check check;
+    BUF_AUTO struct buf body = {.max = 100000};
+    json_t *json = body_with_cases(&body), *cases = json_object_get(json, "cases");
+    json_object_set_new(json_array_get(cases, 0), "stdout", json_string("hellO\n"));
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        json_object_set_new(json, words[i], json_true());
+        check_json(json, &check);
+        assert_false(check.cut || holds(&check));
+        result_check_done(&check);
+    }
+    json_object_del(json, "cases");
+    check_json(json, &check);
+    assert_true(check.cut && check.has_cases && holds(&check));
+    assert_false(result_check_digest_is(&check, check.stated));
+    result_check_done(&check);
+    json_decref(json);
+}
+
+/* Each case's figures lose what is below a microsecond, their sum does not: it may be that much
+ * larger, and no more. */
+static void totals_are_sums(void **state)
+{
+    (void)state;
+    static const struct {
+        double more;
+        bool held;
+    } rows[] = {{0, true}, {1e-6, true}, {3e-6, false}, {-2e-6, false}, {1, false}};
+    struct result_check check;
+    struct case_result cases[2] = {two_cases[0], two_cases[0]};
+    struct result result = sample();
+    BUF_AUTO struct buf body = {.max = 100000};
+    result.cases = cases;
+    result.case_count = COUNT_OF(cases);
+    cases[0].wall_ns = cases[1].wall_ns = 2000999; /* in all 4.001998 ms, of which 1 us is lost */
+    body_of(&result, &body);
+    json_t *json = json_loadb(body.data, body.len, 0, NULL);
+    check_json(json, &check);
+    assert_true(holds(&check));
+    result_check_done(&check);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        json_object_set_new(json, "wall_time_secs", json_real(0.004 + rows[i].more));
+        check_json(json, &check);
+        assert_int_equal(holds(&check), rows[i].held);
+        result_check_done(&check);
+    }
     json_decref(json);
 }
 
@@ -226,18 +287,21 @@ static void a_digest_of_form_1_holds(void **state)
     struct err err;
     struct result_check check;
     struct result result = sample();
-    uint8_t hash[32];
+    uint8_t hash[32], other[32] = {1};
     char hex[HEX_SIZE(32)];
     BUF_AUTO struct buf body = {.max = 100000};
     json_t *json = body_with_cases(&body);
     assert_ok(result_digest(&result, &result.id, hash, &err), err); /* without cases: form 1 */
     hex_encode(hash, sizeof hash, hex);
-    json_object_set_new(json_object_get(json, "evidence"), "digest", json_string(hex));
-    char *text = json_dumps(json, JSON_COMPACT);
-    check_text(text, strlen(text), &check);
-    assert_true(holds(&check));
+    check_json(json, &check); /* whoever kept it and asks again gets a body of form 2 */
+    assert_true(result_check_digest_is(&check, hash) && !check.cases_uncovered);
+    assert_true(result_check_digest_is(&check, check.stated));
+    assert_false(result_check_digest_is(&check, other));
     result_check_done(&check);
-    free(text);
+    json_object_set_new(json_object_get(json, "evidence"), "digest", json_string(hex));
+    check_json(json, &check);
+    assert_true(holds(&check) && check.cases_uncovered);
+    result_check_done(&check);
     json_decref(json);
 }
 
@@ -306,6 +370,8 @@ int main(void)
         cmocka_unit_test(other_prints_hold),
         cmocka_unit_test(every_altered_member_is_found),
         cmocka_unit_test(every_altered_member_of_a_case_is_found),
+        cmocka_unit_test(a_body_with_cases_is_not_cut),
+        cmocka_unit_test(totals_are_sums),
         cmocka_unit_test(a_digest_of_form_1_holds),
         cmocka_unit_test(another_verdict_differs),
         cmocka_unit_test(without_a_run),
