@@ -29,10 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             holds_again(&check);
         struct verdict_figure figures[VERDICT_FIGURES_MAX];
         bool decided = false;
+        enum cause cause = check.recomputed.cause; /* the checker's word needs a good end */
+        if (check.has_cases && cause == CAUSE_wrong_answer)
+            cause = CAUSE_normal_exit;
         for (enum verdict_rule rule = 0; rule < RULE_COUNT && check.result.has_evidence; rule++) {
             bool matches = verdict_rule_matches(rule, &check.result.evidence);
             CHECK(verdict_figures(rule, &check.result.evidence, figures) > 0);
-            CHECK(decided || !matches || verdict_rule_cause(rule) == check.recomputed.cause);
+            CHECK(decided || !matches || verdict_rule_cause(rule) == cause);
             decided = decided || matches;
         }
     }
