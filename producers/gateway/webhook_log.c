@@ -2,7 +2,6 @@
 #include "lib/base/enc.h"
 #include "producers/gateway/webhooks_impl.h"
 #include "schemas/webhook.h"
-#include <inttypes.h>
 #include <stdio.h>
 
 static const char *const states[] = {"pending", "delivered", "dead", "dropped"};
@@ -16,21 +15,12 @@ static int find_state(struct request *req, const char *text)
     return -1;
 }
 
-static void put_int(struct buf *out, const char *name, const struct db_result *rows, size_t row,
-                    int column)
-{
-    if (db_is_null(rows, row, column))
-        buf_printf(out, ",\"%s\":null", name);
-    else
-        buf_printf(out, ",\"%s\":%" PRId64, name, db_get_int(rows, row, column));
-}
-
 /* False: answered; there is no such endpoint. */
 static bool count_rows(struct hook *hook, const struct db_result *rows, size_t *count)
 {
     *count = db_rows(rows);
     if (*count == 0) {
-        hook_refuse(hook, API_ERROR_not_found, "no webhook endpoint of this project has that id");
+        hook_refuse(hook, API_ERROR_not_found, HOOK_UNKNOWN);
         return false;
     }
     if (db_is_null(rows, 0, 0) && db_is_null(rows, 0, 1))
@@ -40,8 +30,10 @@ static bool count_rows(struct hook *hook, const struct db_result *rows, size_t *
 
 /* ---- deliveries: one for each message ---- */
 
-static void put_delivery(struct buf *out, const struct db_result *rows, size_t row)
+static void put_delivery(struct buf *out, const struct hook *hook, const struct db_result *rows,
+                         size_t row)
 {
+    (void)hook;
     bool relayed = !db_is_null(rows, row, 10);
     char at[RFC3339_TEXT];
     struct uuid subject = db_get_uuid(rows, row, 0);
@@ -58,10 +50,10 @@ static void put_delivery(struct buf *out, const struct db_result *rows, size_t r
     buf_printf(out, ",\"created_at\":\"%s\"", at);
     hook_put_text(out, "state", rows, row, 4);
     buf_printf(out, ",\"published\":%s", relayed ? "true" : "false");
-    put_int(out, "generation", rows, row, 3);
-    put_int(out, "attempts", rows, row, 5);
+    hook_put_int(out, "generation", rows, row, 3);
+    hook_put_int(out, "attempts", rows, row, 5);
     hook_put_time(out, "last_attempt_at", rows, row, 7);
-    put_int(out, "last_status", rows, row, 8);
+    hook_put_int(out, "last_status", rows, row, 8);
     hook_put_text(out, "last_error", rows, row, 9);
     hook_put_time(out, "next_attempt_at", rows, row, 6);
     buf_puts(out, "}");
@@ -72,23 +64,10 @@ static void on_deliveries(void *opaque, const struct db_result *rows, const stru
     struct hook *hook = opaque;
     if (!hook_ok(hook, err))
         return;
+    static const struct hook_list list = {"deliveries", 1024 * 1024, put_delivery, hook_put_cursor};
     size_t count;
-    if (!count_rows(hook, rows, &count))
-        return;
-    struct buf body = {.max = 1024 * 1024};
-    size_t shown = count > (size_t)hook->limit ? (size_t)hook->limit : count;
-    buf_puts(&body, "{\"deliveries\":[");
-    for (size_t i = 0; i < shown; i++) {
-        buf_puts(&body, i ? "," : "");
-        put_delivery(&body, rows, i);
-    }
-    buf_puts(&body, "],");
-    if (count > shown)
-        hook_put_id(&body, "next_cursor", rows, shown - 1, 0);
-    else
-        buf_puts(&body, "\"next_cursor\":null");
-    buf_puts(&body, "}");
-    hook_done(hook, &body);
+    if (count_rows(hook, rows, &count))
+        hook_list(hook, &list, rows, count);
 }
 
 void hook_deliveries(struct request *req, const struct uuid *id)
@@ -108,16 +87,18 @@ void hook_deliveries(struct request *req, const struct uuid *id)
 
 /* ---- attempts ---- */
 
-static void put_attempt(struct buf *out, const struct db_result *rows, size_t row)
+static void put_attempt(struct buf *out, const struct hook *hook, const struct db_result *rows,
+                        size_t row)
 {
+    (void)hook;
     buf_puts(out, "{");
     hook_put_id(out, "message_id", rows, row, 0);
-    put_int(out, "generation", rows, row, 1);
-    put_int(out, "attempt", rows, row, 2);
+    hook_put_int(out, "generation", rows, row, 1);
+    hook_put_int(out, "attempt", rows, row, 2);
     hook_put_time(out, "at", rows, row, 3);
     hook_put_text(out, "address", rows, row, 4);
-    put_int(out, "port", rows, row, 5);
-    put_int(out, "status", rows, row, 6);
+    hook_put_int(out, "port", rows, row, 5);
+    hook_put_int(out, "status", rows, row, 6);
     hook_put_text(out, "error", rows, row, 7);
     for (int e = 0; e < ATTEMPT_ERROR_COUNT; e++)
         if (span_is(db_get_text(rows, row, 7), attempt_error_name((enum attempt_error)e))) {
@@ -130,34 +111,28 @@ static void put_attempt(struct buf *out, const struct db_result *rows, size_t ro
     buf_puts(out, "}");
 }
 
+/* "<microseconds>_<message id>" */
+static void put_attempts_cursor(struct buf *out, const struct db_result *rows, size_t row)
+{
+    struct uuid message = db_get_uuid(rows, row, 0);
+    char text[UUID_TEXT];
+    uuid_format(&message, text);
+    buf_printf(out, "\"next_cursor\":\"%" PRId64 "_%s\"", db_get_time_ns(rows, row, 3) / 1000,
+               text);
+}
+
 static void on_attempts(void *opaque, const struct db_result *rows, const struct err *err)
 {
     struct hook *hook = opaque;
     if (!hook_ok(hook, err))
         return;
+    static const struct hook_list list = {"attempts", 1024 * 1024, put_attempt,
+                                          put_attempts_cursor};
     size_t count;
-    if (!count_rows(hook, rows, &count))
-        return;
-    struct buf body = {.max = 1024 * 1024};
-    size_t shown = count > (size_t)hook->limit ? (size_t)hook->limit : count;
-    buf_puts(&body, "{\"attempts\":[");
-    for (size_t i = 0; i < shown; i++) {
-        buf_puts(&body, i ? "," : "");
-        put_attempt(&body, rows, i);
-    }
-    if (count > shown) {
-        struct uuid last = db_get_uuid(rows, shown - 1, 0);
-        char text[UUID_TEXT];
-        uuid_format(&last, text);
-        buf_printf(&body, "],\"next_cursor\":\"%" PRId64 "_%s\"}",
-                   db_get_time_ns(rows, shown - 1, 3) / 1000, text);
-    } else {
-        buf_puts(&body, "],\"next_cursor\":null}");
-    }
-    hook_done(hook, &body);
+    if (count_rows(hook, rows, &count))
+        hook_list(hook, &list, rows, count);
 }
 
-/* "<microseconds>_<message id>" */
 static int read_cursor(struct request *req, const char *cursor, struct store_attempts *ask)
 {
     const char *split = cursor ? strchr(cursor, '_') : NULL;
@@ -209,9 +184,7 @@ static void on_again(void *opaque, const struct db_result *rows, const struct er
     if (!hook_ok(hook, err))
         return;
     if (db_rows(rows) == 0) {
-        hook_refuse(hook, API_ERROR_not_found,
-                    "no webhook endpoint of this project has that id, or it is disabled: enable it "
-                    "first");
+        hook_refuse(hook, API_ERROR_not_found, HOOK_UNKNOWN ", or it is disabled: enable it first");
         return;
     }
     int64_t count = db_get_int(rows, 0, 0);
@@ -221,34 +194,19 @@ static void on_again(void *opaque, const struct db_result *rows, const struct er
     hook_done(hook, &body);
 }
 
-/* RFC 3339 in UTC, as this API writes times: the smallest id of that millisecond. */
+/* The smallest id of that millisecond. */
 static int read_time(struct request *req, const char *name, struct span text, struct uuid *out)
 {
-    int32_t day;
-    int hour, minute, second, used = 0;
-    char copy[41], date[DAY_TEXT];
-    double rest = 0;
-    const char *rule = "must be a time like 2026-11-23T20:15:00Z";
-    if (span_copy(text, copy, sizeof(copy)) == 0 && text.len >= 20 && copy[10] == 'T' &&
-        copy[text.len - 1] == 'Z' &&
-        sscanf(copy + 11, "%2d:%2d:%2d%n", &hour, &minute, &second, &used) == 3 && used == 8) {
-        snprintf(date, sizeof(date), "%.10s", copy);
-        bool fine = copy[19] == 'Z' ? text.len == 20 : copy[19] == '.' && text.len > 21;
-        for (size_t i = 20; fine && i + 1 < text.len; i++)
-            fine = copy[i] >= '0' && copy[i] <= '9';
-        for (size_t i = 20, unit = 100; fine && i + 1 < text.len && unit > 0; i++, unit /= 10)
-            rest += (double)(copy[i] - '0') * (double)unit;
-        if (fine && day_parse(date, &day) == 0 && hour < 24 && minute < 60 && second < 61) {
-            int64_t ms =
-                day * DAY_MS + ((hour * 60 + minute) * 60 + second) * INT64_C(1000) + (int64_t)rest;
-            *out = (struct uuid){{0}};
-            for (int i = 0; i < 6; i++)
-                out->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-            return 0;
-        }
+    int64_t ms;
+    if (rfc3339_ms(text, &ms) || ms < 0) {
+        http_error(req, API_ERROR_invalid_field, "%s: must be a time like 2026-11-23T20:15:00Z",
+                   name);
+        return -1;
     }
-    http_error(req, API_ERROR_invalid_field, "%s: %s", name, rule);
-    return -1;
+    *out = (struct uuid){{0}};
+    for (int i = 0; i < 6; i++)
+        out->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    return 0;
 }
 
 void hook_redeliver(struct request *req, const struct uuid *id)

@@ -1,272 +1,12 @@
-/* A project's webhook endpoints: create, list, show, change, rotate, test, disable, enable, delete.
- * A document is opened here to be shown or changed, and sealed again before it leaves; a secret is
- * told in the answer that made it and never again. A change is one row, guarded by its version;
- * relay publishes it. */
+/* A project's webhook endpoints: create, change, rotate, test, disable, enable, delete; what shows
+ * them is webhook_show.c. A document is sealed again before it leaves; a secret is told in the
+ * answer that made it and never again. A change is one row, guarded by its version; relay publishes
+ * it. */
 #include "lib/base/enc.h"
 #include "producers/gateway/webhooks_impl.h"
 #include <stdio.h>
 
-#define NO_ENDPOINT "no webhook endpoint of this project has that id"
 #define EVENTS_DEFAULT "submission.completed,submission.failed"
-
-/* ---- the frame ---- */
-
-static void on_gone(struct request *req)
-{
-    ((struct hook *)req->task)->req = NULL;
-}
-
-struct hook *hook_new(struct request *req)
-{
-    struct hook *hook = calloc(1, sizeof(*hook));
-    CHECK(hook);
-    hook->req = req;
-    hook->gw = gateway_of(req);
-    hook->project = req->project->id;
-    hook->at_ns = gateway_wall_ns(hook->gw);
-    req->task = hook;
-    req->gone = on_gone;
-    return hook;
-}
-
-void hook_free(struct hook *hook)
-{
-    wipe(hook, sizeof(*hook));
-    free(hook);
-}
-
-void hook_away(struct hook *hook)
-{
-    hook_refuse(hook, API_ERROR_unavailable, "the database is away; send it again");
-}
-
-void hook_refuse(struct hook *hook, enum api_error error, const char *message)
-{
-    if (hook->req)
-        http_error(hook->req, error, "%s", message);
-    hook_free(hook);
-}
-
-bool hook_ok(struct hook *hook, const struct err *err)
-{
-    if (err->code) {
-        log_event(LOG_WARN, "query_failed", kv_err(err));
-        hook_away(hook);
-        return false;
-    }
-    if (!hook->req)
-        hook_free(hook);
-    else
-        return true;
-    return false;
-}
-
-void hook_done(struct hook *hook, struct buf *body)
-{
-    if (body->failed) {
-        buf_done(body);
-        http_error(hook->req, API_ERROR_internal, "the answer is too large");
-    } else {
-        http_answer(hook->req, 200, body);
-    }
-    hook_free(hook);
-}
-
-int hook_page(struct request *req, int *limit, const char **cursor, struct uuid *before)
-{
-    const char *text = http_query(req, "limit");
-    uint64_t count = HOOK_PAGE;
-    *cursor = http_query(req, "cursor");
-    if (text && (span_u64(span_text(text), &count) != 0 || count < 1 || count > HOOK_PAGE_MAX))
-        http_error(req, API_ERROR_invalid_field, "limit: must be 1 to %d", HOOK_PAGE_MAX);
-    else if (before && *cursor && uuid_parse(span_text(*cursor), before) != 0)
-        http_error(req, API_ERROR_invalid_field, "cursor: must be a next_cursor");
-    *limit = (int)count;
-    return req->answered ? -1 : 0;
-}
-
-void hook_put_time(struct buf *out, const char *name, const struct db_result *rows, size_t row,
-                   int column)
-{
-    char text[RFC3339_TEXT];
-    if (db_is_null(rows, row, column)) {
-        buf_printf(out, ",\"%s\":null", name);
-        return;
-    }
-    rfc3339_format(db_get_time_ns(rows, row, column), text);
-    buf_printf(out, ",\"%s\":\"%s\"", name, text);
-}
-
-void hook_put_text(struct buf *out, const char *name, const struct db_result *rows, size_t row,
-                   int column)
-{
-    buf_printf(out, ",\"%s\":", name);
-    if (db_is_null(rows, row, column))
-        buf_puts(out, "null");
-    else
-        json_quote(db_get_text(rows, row, column), out);
-}
-
-void hook_put_id(struct buf *out, const char *name, const struct db_result *rows, size_t row,
-                 int column)
-{
-    char text[UUID_TEXT];
-    if (db_is_null(rows, row, column)) {
-        buf_printf(out, "\"%s\":null", name);
-        return;
-    }
-    struct uuid id = db_get_uuid(rows, row, column);
-    uuid_format(&id, text);
-    buf_printf(out, "\"%s\":\"%s\"", name, text);
-}
-
-/* ---- what is shown of an endpoint ---- */
-
-static void put_ms(struct buf *out, const char *name, int64_t ms)
-{
-    char text[RFC3339_TEXT];
-    rfc3339_format(ms * 1000000, text);
-    if (ms > 0)
-        buf_printf(out, ",\"%s\":\"%s\"", name, text);
-    else
-        buf_printf(out, ",\"%s\":null", name);
-}
-
-static void put_events(struct buf *out, const char *events)
-{
-    buf_puts(out, ",\"events\":[");
-    for (const char *at = events; *at;) {
-        size_t len = strcspn(at, ",");
-        buf_printf(out, "%s\"%.*s\"", at == events ? "" : ",", (int)len, at);
-        at += len + (at[len] == ',');
-    }
-    buf_puts(out, "]");
-}
-
-static bool in_force(const struct webhook_secret *secret, int64_t now_ms)
-{
-    return secret->expires_ms == 0 || secret->expires_ms > now_ms;
-}
-
-/* When each secret was made and ends, and the public half of an asymmetric one; never the secret.
- */
-static void put_secrets(struct buf *out, const struct webhook_endpoint *doc, int64_t now_ms)
-{
-    bool asymmetric = webhook_secret_algorithm(&doc->secrets[0]) == WEBHOOK_V1A;
-    const char *comma = "";
-    buf_printf(out, ",\"algorithm\":\"%s\",\"secrets\":[", asymmetric ? "v1a" : "v1");
-    for (size_t i = 0; i < doc->secret_count; i++) {
-        const struct webhook_secret *secret = &doc->secrets[i];
-        char public[WEBHOOK_PUBLIC_TEXT];
-        if (!in_force(secret, now_ms))
-            continue;
-        webhook_public_key(secret, public);
-        buf_printf(out, "%s{\"algorithm\":\"%s\"", comma, public[0] ? "v1a" : "v1");
-        put_ms(out, "created_at", secret->created_ms);
-        put_ms(out, "expires_at", secret->expires_ms);
-        if (public[0])
-            buf_printf(out, ",\"public_key\":\"%s\"", public);
-        buf_puts(out, "}");
-        comma = ",";
-    }
-    buf_puts(out, "]");
-}
-
-static void put_doc(struct buf *out, const struct webhook_endpoint *doc, int64_t now_ms)
-{
-    buf_puts(out, ",\"url\":");
-    json_quote(span_text(doc->url), out);
-    buf_puts(out, ",\"description\":");
-    json_quote(span_text(doc->description), out);
-    put_secrets(out, doc, now_ms);
-}
-
-static int open_row(struct gateway *gw, const struct uuid *project, const struct db_result *rows,
-                    size_t row, struct webhook_endpoint *doc)
-{
-    struct uuid id = db_get_uuid(rows, row, 0);
-    struct err err;
-    if (webhook_endpoint_open(gw->webhooks.bytes, project, &id, db_get_bytes(rows, row, 2), doc,
-                              &err) == 0)
-        return 0;
-    log_event(LOG_ERROR, "endpoint_unreadable", kv_uuid("endpoint", &id), kv_err(&err));
-    metric_add(METRIC_endpoints_unreadable_total, "gateway", 1);
-    return -1;
-}
-
-static void put_row(struct buf *out, struct hook *hook, const struct db_result *rows, size_t row)
-{
-    struct webhook_endpoint doc;
-    char events[HOOK_EVENTS_MAX];
-    buf_puts(out, "{");
-    hook_put_id(out, "id", rows, row, 0);
-    if (open_row(hook->gw, &hook->project, rows, row, &doc) == 0)
-        put_doc(out, &doc, hook->at_ns / 1000000);
-    else
-        buf_puts(out, ",\"unreadable\":true");
-    webhook_endpoint_wipe(&doc);
-    if (span_copy(db_get_text(rows, row, 1), events, sizeof(events)) == 0)
-        put_events(out, events);
-    bool disabled = !db_is_null(rows, row, 5);
-    buf_printf(out, ",\"state\":\"%s\"", disabled ? "disabled" : "active");
-    if (disabled) {
-        hook_put_time(out, "disabled_at", rows, row, 5);
-        hook_put_text(out, "disabled_reason", rows, row, 6);
-    }
-    hook_put_time(out, "created_at", rows, row, 3);
-    hook_put_time(out, "updated_at", rows, row, 4);
-    buf_puts(out, "}");
-}
-
-static void on_list(void *opaque, const struct db_result *rows, const struct err *err)
-{
-    struct hook *hook = opaque;
-    if (!hook_ok(hook, err))
-        return;
-    struct buf body = {.max = 4 * 1024 * 1024};
-    size_t count = db_rows(rows);
-    size_t shown = count > (size_t)hook->limit ? (size_t)hook->limit : count;
-    buf_puts(&body, "{\"webhooks\":[");
-    for (size_t i = 0; i < shown; i++) {
-        buf_puts(&body, i ? "," : "");
-        put_row(&body, hook, rows, i);
-    }
-    buf_puts(&body, "],");
-    if (count > shown)
-        hook_put_id(&body, "next_cursor", rows, shown - 1, 0);
-    else
-        buf_puts(&body, "\"next_cursor\":null");
-    buf_puts(&body, "}");
-    hook_done(hook, &body);
-}
-
-static void list_hooks(struct request *req)
-{
-    struct uuid before;
-    const char *cursor;
-    int limit;
-    if (hook_page(req, &limit, &cursor, &before) != 0)
-        return;
-    struct hook *hook = hook_new(req);
-    hook->limit = limit;
-    if (store_hooks(hook->gw->store, &hook->project, cursor ? &before : NULL, limit + 1, on_list,
-                    hook) != 0)
-        hook_away(hook);
-}
-
-static void on_shown(void *opaque, const struct db_result *rows, const struct err *err)
-{
-    struct hook *hook = opaque;
-    if (!hook_ok(hook, err))
-        return;
-    if (db_rows(rows) == 0) {
-        hook_refuse(hook, API_ERROR_not_found, NO_ENDPOINT);
-        return;
-    }
-    struct buf body = {.max = 64 * 1024};
-    put_row(&body, hook, rows, 0);
-    hook_done(hook, &body);
-}
 
 /* ---- fields ---- */
 
@@ -364,8 +104,8 @@ static void tell_written(struct hook *hook)
     char id[UUID_TEXT];
     uuid_format(&hook->id, id);
     buf_printf(&body, "{\"id\":\"%s\"", id);
-    put_doc(&body, &hook->doc, hook->at_ns / 1000000);
-    put_events(&body, hook->events);
+    hook_put_doc(&body, &hook->doc, hook->at_ns / 1000000);
+    hook_put_events(&body, hook->events);
     if (hook->shows_secret && webhook_secret_algorithm(&hook->doc.secrets[0]) == WEBHOOK_V1) {
         buf_puts(&body, ",\"secret\":");
         json_quote(span_text(hook->doc.secrets[0].text), &body);
@@ -423,7 +163,7 @@ void webhooks_handle(struct request *req)
     if (req->method == METHOD_POST)
         create_hook(req);
     else
-        list_hooks(req);
+        hooks_list(req);
 }
 
 /* ---- change: read, alter, write if nobody else did meanwhile ---- */
@@ -444,22 +184,21 @@ static void on_read(void *opaque, const struct db_result *rows, const struct err
 {
     struct hook *hook = opaque;
     BUF_AUTO struct buf sealed = {.max = WEBHOOK_SEALED_MAX};
-    struct webhook_endpoint wanted = hook->doc;
-    struct webhook_secret fresh = wanted.secrets[0];
+    struct webhook_endpoint wanted __attribute__((cleanup(webhook_endpoint_wipe))) = hook->doc;
     struct err why;
     if (!hook_ok(hook, err))
         return;
     if (db_rows(rows) == 0) {
-        hook_refuse(hook, API_ERROR_not_found, NO_ENDPOINT);
+        hook_refuse(hook, API_ERROR_not_found, HOOK_UNKNOWN);
         return;
     }
-    if (open_row(hook->gw, &hook->project, rows, 0, &hook->doc) != 0) {
+    if (hook_open_row(hook->gw, &hook->project, rows, 0, &hook->doc) != 0) {
         hook_refuse(hook, API_ERROR_internal,
                     "the endpoint cannot be read: delete it and create it anew");
         return;
     }
     if (hook->shows_secret &&
-        webhook_rotate(&hook->doc, &fresh, hook->at_ns / 1000000, &why) != 0) {
+        webhook_rotate(&hook->doc, &wanted.secrets[0], hook->at_ns / 1000000, &why) != 0) {
         hook_refuse(hook, API_ERROR_conflict, why.message);
         return;
     }
@@ -469,7 +208,6 @@ static void on_read(void *opaque, const struct db_result *rows, const struct err
         memcpy(hook->doc.description, wanted.description, sizeof(wanted.description));
     if (!hook->events[0])
         (void)!span_copy(db_get_text(rows, 0, 1), hook->events, sizeof(hook->events));
-    webhook_endpoint_wipe(&wanted);
     if (seal(hook, &sealed) == 0 &&
         store_hook_change(hook->gw->store, &hook->project, &hook->id, db_get_int(rows, 0, 7),
                           hook->events, buf_span(&sealed), hook->at_ns, on_changed, hook) != 0)
@@ -503,7 +241,7 @@ static void on_state(void *opaque, const struct db_result *rows, const struct er
     if (!hook_ok(hook, err))
         return;
     if (db_affected(rows) == 0) {
-        hook_refuse(hook, API_ERROR_not_found, NO_ENDPOINT);
+        hook_refuse(hook, API_ERROR_not_found, HOOK_UNKNOWN);
         return;
     }
     struct buf body = {.max = 256};
@@ -531,7 +269,7 @@ static void on_test(void *opaque, const struct db_result *rows, const struct err
     if (!hook_ok(hook, err))
         return;
     if (db_affected(rows) == 0) {
-        hook_refuse(hook, API_ERROR_not_found, NO_ENDPOINT ", or it is disabled");
+        hook_refuse(hook, API_ERROR_not_found, HOOK_UNKNOWN ", or it is disabled");
         return;
     }
     struct buf body = {.max = 256};
@@ -555,13 +293,6 @@ static void test_hook(struct request *req, const struct uuid *id)
 }
 
 /* ---- /api/webhooks/{id}[/verb] ---- */
-
-static void show_hook(struct request *req, const struct uuid *id)
-{
-    struct hook *hook = hook_new(req);
-    if (store_hook(hook->gw->store, &hook->project, id, on_shown, hook) != 0)
-        hook_away(hook);
-}
 
 static void update_hook(struct request *req, const struct uuid *id)
 {
@@ -593,7 +324,7 @@ static const struct verb {
     enum method method;
     void (*handle)(struct request *req, const struct uuid *id);
 } verbs[] = {
-    {"", METHOD_GET, show_hook},
+    {"", METHOD_GET, hook_show},
     {"", METHOD_PATCH, update_hook},
     {"", METHOD_DELETE, delete_hook},
     {"/rotate", METHOD_POST, rotate_hook},
