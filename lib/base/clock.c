@@ -134,6 +134,38 @@ void rfc3339_format(int64_t wall_ns, char out[RFC3339_TEXT])
              seconds % 60, fraction);
 }
 
+static int two_digits(const char *at, uint64_t max, int64_t *out)
+{
+    uint64_t value = 0;
+    if (span_u64(span_of(at, 2), &value) || value > max)
+        return -1;
+    *out = (int64_t)value;
+    return 0;
+}
+
+int rfc3339_ms(struct span text, int64_t *wall_ms)
+{
+    const char *at = text.data;
+    char date[DAY_TEXT];
+    int64_t hour, minute, second, rest = 0;
+    int32_t day;
+    if (text.len < sizeof "2026-11-23T20:15:00Z" - 1 || at[10] != 'T' || at[13] != ':' ||
+        at[16] != ':' || at[text.len - 1] != 'Z' ||
+        span_copy(span_of(at, DAY_TEXT - 1), date, sizeof date) || day_parse(date, &day) ||
+        two_digits(at + 11, 23, &hour) || two_digits(at + 14, 59, &minute) ||
+        two_digits(at + 17, 60, &second))
+        return -1;
+    if (text.len > 20 && (at[19] != '.' || text.len == 21))
+        return -1;
+    for (size_t i = 20, unit = 100; i + 1 < text.len; i++, unit /= 10) {
+        if (at[i] < '0' || at[i] > '9')
+            return -1;
+        rest += (at[i] - '0') * (int64_t)unit;
+    }
+    *wall_ms = day * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + rest;
+    return 0;
+}
+
 int rfc3339_parse(const char *text, int64_t *wall_ns)
 {
     char date[DAY_TEXT], again[RFC3339_TEXT];

@@ -3,6 +3,7 @@
  * `wall` is nanoseconds since 1970-01-01 UTC, `mono` nanoseconds of CLOCK_MONOTONIC. Tests use
  * clock_manual; $RUSTBOX_CLOCK_OFFSET_S shifts clock_system's wall time (tests of windows). */
 #pragma once
+#include "lib/base/span.h"
 #include <stdint.h>
 
 struct clock {
@@ -38,5 +39,8 @@ static inline int32_t day_of_ms(int64_t wall_ms)
 void day_format(int32_t day, char out[DAY_TEXT]); /* 2026-11-23 */
 int day_parse(const char *text, int32_t *out) __attribute__((warn_unused_result));
 void rfc3339_format(int64_t wall_ns, char out[RFC3339_TEXT]); /* 2026-11-23T20:15:00.123456Z */
-/* That form and no other. */
+/* Unix ms of a time that a person wrote: UTC ("Z"), with or without decimals of the second, of
+ * which three count. */
+int rfc3339_ms(struct span text, int64_t *wall_ms) __attribute__((warn_unused_result));
+/* The form of rfc3339_format and no other. */
 int rfc3339_parse(const char *text, int64_t *wall_ns) __attribute__((warn_unused_result));

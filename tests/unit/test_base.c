@@ -213,6 +213,44 @@ static void seeded_is_reproducible(void **state)
     assert_memory_not_equal(x, z, sizeof x);
 }
 
+static void times_of_people(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms; /* -1: refused */
+    } rows[] = {
+        {"2026-11-23T20:15:00Z", INT64_C(1795464900000)},
+        {"2026-11-23T20:15:00.1Z", INT64_C(1795464900100)},
+        {"2026-11-23T20:15:00.123456789Z", INT64_C(1795464900123)},
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-11-23T23:59:60Z", INT64_C(1795478400000)}, /* a leap second */
+        {"2026-11-23T-1:15:00Z", -1},
+        {"2026-11-23T20:-1:00Z", -1},
+        {"2026-11-23T20:15:+1Z", -1},
+        {"2026-11-23T20: 5:00Z", -1},
+        {"2026-11-23T24:00:00Z", -1},
+        {"2026-11-23T20:60:00Z", -1},
+        {"2026-11-23T20:15:61Z", -1},
+        {"2026-11-31T20:15:00Z", -1},
+        {"2026-11-23 20:15:00Z", -1},
+        {"2026-11-23T20.15.00Z", -1},
+        {"2026-11-23T20:15:00", -1},
+        {"2026-11-23T20:15:00.Z", -1},
+        {"2026-11-23T20:15:00.1aZ", -1},
+        {"2026-11-23T20:15:00,1Z", -1},
+        {"2026-11-23T20:15:00+01:00", -1},
+        {"2026-11-23", -1},
+        {"", -1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t ms = -1;
+        int refused = rfc3339_ms(span_text(rows[i].text), &ms);
+        if (refused != (rows[i].ms < 0 ? -1 : 0) || ms != rows[i].ms)
+            fail_msg("%s: %d %lld", rows[i].text, refused, (long long)ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +264,7 @@ int main(void)
         cmocka_unit_test(clocks_shift),
         cmocka_unit_test(uuids),
         cmocka_unit_test(seeded_is_reproducible),
+        cmocka_unit_test(times_of_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
