@@ -24,11 +24,11 @@ static void append(char *message, size_t size, const char *text)
     message[used + len] = '\0';
 }
 
-int err_set_at(struct err *err, enum err_code code, int sys, const char *file, int line,
-               const char *format, ...)
+void err_set_at(struct err *err, enum err_code code, int sys, const char *file, int line,
+                const char *format, ...)
 {
     if (!err)
-        return -1;
+        return;
     char message[sizeof err->message]; /* arguments may point into err->message */
     va_list args;
     va_start(args, format);
@@ -45,13 +45,12 @@ int err_set_at(struct err *err, enum err_code code, int sys, const char *file, i
     err->sys = sys;
     err->file = file;
     err->line = line;
-    return -1;
 }
 
-int err_wrap(struct err *err, const char *format, ...)
+void err_wrap_by(struct err *err, const char *format, ...)
 {
     if (!err)
-        return -1;
+        return;
     char message[sizeof err->message];
     va_list args;
     va_start(args, format);
@@ -61,7 +60,6 @@ int err_wrap(struct err *err, const char *format, ...)
     append(message, sizeof message, err->message);
     flatten(message);
     memcpy(err->message, message, sizeof message);
-    return -1;
 }
 
 enum err_class err_class(enum err_code code)

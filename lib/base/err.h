@@ -48,12 +48,23 @@ struct err {
 };
 
 /* Fills err (may be NULL) and returns -1, so that `return err_set(...)` reads well. */
-#define err_set(err, code, ...) err_set_at((err), (code), 0, __FILE__, __LINE__, __VA_ARGS__)
+#define err_set(err, code, ...) ERR_AT(err, code, 0, __VA_ARGS__)
 /* The same with errno kept and its text appended ("open x: No such file or directory"). */
-#define err_sys(err, code, ...) err_set_at((err), (code), errno, __FILE__, __LINE__, __VA_ARGS__)
-int err_set_at(struct err *err, enum err_code code, int sys, const char *file, int line,
-               const char *format, ...) __attribute__((format(printf, 6, 7)));
+#define err_sys(err, code, ...) ERR_AT(err, code, errno, __VA_ARGS__)
+/* -1 stands here, and not in the function, so that compilers and analysers know it. */
+#define ERR_AT(err, code, sys, ...)                                                                \
+    __extension__({                                                                                \
+        err_set_at((err), (code), (sys), __FILE__, __LINE__, __VA_ARGS__);                         \
+        -1;                                                                                        \
+    })
+void err_set_at(struct err *err, enum err_code code, int sys, const char *file, int line,
+                const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* Puts "context: " before the message; returns -1. */
-int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define err_wrap(err, ...)                                                                         \
+    __extension__({                                                                                \
+        err_wrap_by((err), __VA_ARGS__);                                                           \
+        -1;                                                                                        \
+    })
+void err_wrap_by(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum err_class err_class(enum err_code code);
 const char *err_name(enum err_code code); /* "invalid", "broker", ... for logs and metrics */
