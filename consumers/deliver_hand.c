@@ -121,7 +121,7 @@ static bool window_open(struct deliver *d)
         return false; /* the broker is away: what is sent now, a kill would repeat */
     if (d->unacked + d->fresh < d->window.size)
         return true;
-    d->window.limited = true;
+    window_was_full(&d->window);
     return false;
 }
 

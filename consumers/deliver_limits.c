@@ -129,10 +129,16 @@ static void lower(struct rules_window *window, size_t least, int64_t mono_ms)
 {
     size_t size = window->size * 3 / 4;
 
+    window->steady = true;
     if (window->size <= least || mono_ms - window->lowered_ms < ACK_LATE_MS)
         return;
     window->lowered_ms = mono_ms;
     window->size = size < least ? least : size;
+}
+
+void window_was_full(struct rules_window *window)
+{
+    window->growing = window->steady ? 1 : window->size;
 }
 
 void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t latency_us,
@@ -156,10 +162,14 @@ void window_acked(struct rules_window *window, int64_t waited_ms, size_t most, i
         window->usual_us = waited_us;
     else
         window->usual_us += (waited_us - window->usual_us) / 256;
-    if (waited_ms <= ACK_SOON_MS + window->usual_us / 500 && window->limited &&
-        (window->excess_us <= ANSWERS_SOON_US || window->size < WINDOW_FREE) && window->size < most)
+    bool soon = waited_ms <= ACK_SOON_MS + window->usual_us / 500 &&
+                (window->excess_us <= ANSWERS_SOON_US || window->size < WINDOW_FREE);
+    window->steady |= !soon;
+    if (soon && window->growing > 0 && window->size < most)
         window->size++;
-    window->limited = false;
+    window->growing -= window->growing > 0;
+    if (window->steady)
+        window->growing = 0;
     if (waited_ms > ACK_LATE_MS + window->usual_us / 250)
         lower(window, RULES_WINDOW_MIN, mono_ms);
 }

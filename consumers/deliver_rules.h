@@ -106,11 +106,13 @@ size_t cap_waiting(const struct rules_cap *cap);
 #define RULES_STALL_MS 250 /* without any acknowledgement: nothing more is sent until one comes */
 struct rules_window {
     size_t size;
-    bool limited; /* something waited for it: else its size says nothing and does not grow */
+    size_t growing; /* acknowledgements that may still enlarge it; 0 = nothing waited for it */
+    bool steady;    /* something came late once: until then it doubles with each round */
     int64_t lowered_ms;
     int64_t usual_us;  /* how long an acknowledgement takes: falls at once, rises slowly */
     int64_t excess_us; /* moving mean: how much later than usual receivers answer */
 };
+void window_was_full(struct rules_window *window); /* something waits for it */
 /* Of an endpoint that is well. */
 void window_answered(struct rules_window *window, struct rules_cap *cap, int64_t latency_us,
                      int64_t mono_ms);

@@ -156,21 +156,47 @@ void post_cancel(struct post *post)
 
 /* ---- libcurl's sockets and timer ---- */
 
+void post_socket_opened(struct poster *poster, int fd)
+{
+    size_t count = poster->socket_count ? poster->socket_count : 256;
+
+    while (count <= (size_t)fd)
+        count *= 2;
+    if (count != poster->socket_count) {
+        poster->sockets = realloc(poster->sockets, count * sizeof *poster->sockets);
+        CHECK(poster->sockets != NULL);
+        memset(poster->sockets + poster->socket_count, 0,
+               (count - poster->socket_count) * sizeof *poster->sockets);
+        poster->socket_count = count;
+    }
+    poster->sockets[fd] = (struct post_socket){.watched = 0};
+}
+
+/* A connection that nobody uses stays watched as it was: the next request wants the same of it,
+ * and that was three system calls for each. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *socket_owner)
 {
     struct poster *poster = owner;
+    struct post_socket *of = &poster->sockets[fd]; /* opened by open_socket alone */
     struct epoll_event event = {.data.fd = fd};
 
     (void)easy, (void)socket_owner;
-    if (what == CURL_POLL_REMOVE) {
-        epoll_ctl(poster->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    of->wanted = what == CURL_POLL_REMOVE ? 0
+                                          : (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
+                                                (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
+    if (of->wanted == 0 || of->wanted == of->watched)
         return 0;
-    }
-    event.events = (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
-                   (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-    if (epoll_ctl(poster->epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0 && errno == ENOENT)
-        epoll_ctl(poster->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    event.events = of->wanted;
+    epoll_ctl(poster->epoll_fd, of->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+    of->watched = of->wanted;
     return 0;
+}
+
+/* Of one that nobody uses: the receiver closed it, or says what nobody asked for. */
+static void watch_no_longer(struct poster *poster, int fd)
+{
+    epoll_ctl(poster->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    poster->sockets[fd].watched = 0;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *owner)
@@ -221,8 +247,13 @@ void post_turn(struct poster *poster)
         int what = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
                    (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                    (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-        if (events[i].data.fd != dns_fd(poster->dns))
-            curl_multi_socket_action(poster->multi, events[i].data.fd, what, &running);
+        int fd = events[i].data.fd;
+        if (fd == dns_fd(poster->dns))
+            continue;
+        if (poster->sockets[fd].wanted == 0)
+            watch_no_longer(poster, fd);
+        else
+            curl_multi_socket_action(poster->multi, fd, what, &running);
     }
     dns_turn(poster->dns);
     give_up_resolving(poster);
@@ -396,5 +427,6 @@ void post_close(struct poster *poster)
         curl_multi_cleanup(poster->multi);
     if (poster->epoll_fd >= 0)
         close(poster->epoll_fd);
+    free(poster->sockets);
     free(poster);
 }

@@ -33,6 +33,10 @@ struct post_list {
     struct post *first, *last;
 };
 
+struct post_socket { /* EPOLLIN, EPOLLOUT */
+    uint32_t watched, wanted;
+};
+
 struct poster {
     struct post_config config;
     char schemes[32], ca_file[512];
@@ -46,10 +50,14 @@ struct poster {
     struct post_list resolving, refused; /* resolving: the oldest first */
     struct post *free, *all;
     size_t connections;
+    struct post_socket *sockets; /* by descriptor */
+    size_t socket_count;
 };
 
 void post_list_add(struct post_list *list, struct post *post);
 void post_list_remove(struct post_list *list, struct post *post);
+/* A new one, of which epoll knows nothing yet. */
+void post_socket_opened(struct poster *poster, int fd);
 /* Options that hold for every request. */
 int post_prepare(struct poster *poster, CURL *easy) MUST_CHECK;
 /* Judges the URL: POST_answered = good, host and port set. */

@@ -28,9 +28,11 @@ static curl_socket_t open_socket(void *owner, curlsocktype purpose, struct curl_
         return CURL_SOCKET_BAD;
     }
     fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
-    if (fd >= 0)
-        post->poster->connections++;
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    post->poster->connections++;
+    post_socket_opened(post->poster, fd);
+    return fd;
 }
 
 static int close_socket(void *owner, curl_socket_t fd)

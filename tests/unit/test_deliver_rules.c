@@ -354,19 +354,19 @@ static void slow_answers_do_not_raise_it_and_shorten_the_queue(void **state)
 static void the_window_stops_where_more_at_once_makes_answers_late(void **state)
 {
     (void)state;
-    struct rules_window window = {.size = RULES_WINDOW_MIN};
+    struct rules_window window = {.size = RULES_WINDOW_MIN, .steady = true};
     struct rules_cap near = {0}, far = {0};
 
     for (int i = 0; i < 100; i++) { /* 1 ms and 300 ms are both as soon as ever */
         window_answered(&window, &near, 1000, i);
         window_answered(&window, &far, 300000, i);
-        window.limited = true;
+        window_was_full(&window);
         window_acked(&window, 2, 2000, i);
     }
     assert_int_equal(window.size, RULES_WINDOW_MIN + 100);
     for (int i = 100; i < 200; i++) { /* twenty times as late as at best: wait for each other */
         window_answered(&window, &near, 20000, i);
-        window.limited = true;
+        window_was_full(&window);
         window_acked(&window, 2, 2000, i);
     }
     assert_in_range(window.size, RULES_WINDOW_MIN + 100, RULES_WINDOW_MIN + 115);
@@ -379,7 +379,7 @@ static void the_window_stops_where_more_at_once_makes_answers_late(void **state)
     assert_int_equal(window.size, 64);
     window = (struct rules_window){.size = RULES_WINDOW_MIN, .excess_us = 60000};
     for (int i = 0; i < 100; i++) { /* a busy machine: there is a size that all need */
-        window.limited = true;
+        window_was_full(&window);
         window_acked(&window, 2, 2000, i);
     }
     assert_int_equal(window.size, 64);
@@ -394,7 +394,7 @@ static void the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks(voi
         window_acked(&window, 5, 64, i); /* never full: nothing learnt */
     assert_int_equal(window.size, RULES_WINDOW_MIN);
     for (int i = 0; i < 100; i++) {
-        window.limited = true;
+        window_was_full(&window);
         window_acked(&window, 5, 64, i);
     }
     assert_int_equal(window.size, 64);
@@ -407,10 +407,35 @@ static void the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks(voi
     assert_int_equal(window.size, RULES_WINDOW_MIN);
     struct rules_window slow = {.size = RULES_WINDOW_MIN}; /* a cluster far away */
     for (int i = 0; i < 100; i++) {
-        slow.limited = true;
+        window_was_full(&slow);
         window_acked(&slow, 80, 64, i);
     }
     assert_int_equal(slow.size, 64);
+}
+
+static void the_window_doubles_until_something_is_late_for_the_first_time(void **state)
+{
+    struct rules_window window = {.size = 16};
+
+    (void)state;
+    for (size_t round = 16; round < 128; round *= 2) {
+        window_was_full(&window); /* once, before all of a round come at once */
+        for (size_t i = 0; i < round; i++)
+            window_acked(&window, 5, 1000, 1);
+        assert_int_equal(window.size, 2 * round);
+    }
+    for (size_t i = 0; i < 200; i++)
+        window_acked(&window, 5, 1000, 2); /* nothing waits any more */
+    assert_int_equal(window.size, 128);
+    window_was_full(&window);
+    window_acked(&window, 50, 1000, 3); /* late, not yet too late */
+    for (size_t i = 0; i < 100; i++)
+        window_acked(&window, 5, 1000, 4);
+    assert_int_equal(window.size, 128);
+    window_was_full(&window);
+    for (size_t i = 0; i < 100; i++)
+        window_acked(&window, 5, 1000, 5);
+    assert_int_equal(window.size, 129); /* from now on by one a round */
 }
 
 /* ---- shares ---- */
@@ -485,6 +510,7 @@ int main(void)
         cmocka_unit_test(asked_waits_hold_back_for_a_minute_at_most),
         cmocka_unit_test(the_cap_grows_with_answers_and_halves_on_trouble),
         cmocka_unit_test(slow_answers_do_not_raise_it_and_shorten_the_queue),
+        cmocka_unit_test(the_window_doubles_until_something_is_late_for_the_first_time),
         cmocka_unit_test(the_window_grows_where_it_was_the_limit_and_shrinks_on_late_acks),
         cmocka_unit_test(the_window_stops_where_more_at_once_makes_answers_late),
         cmocka_unit_test(slots_are_shared_by_weight),
