@@ -177,10 +177,12 @@ void post_socket_opened(struct poster *poster, int fd)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *socket_owner)
 {
     struct poster *poster = owner;
-    struct post_socket *of = &poster->sockets[fd]; /* opened by open_socket alone */
     struct epoll_event event = {.data.fd = fd};
 
     (void)easy, (void)socket_owner;
+    if ((size_t)fd >= poster->socket_count)
+        post_socket_opened(poster, fd); /* by the library itself */
+    struct post_socket *of = &poster->sockets[fd];
     of->wanted = what == CURL_POLL_REMOVE ? 0
                                           : (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
                                                 (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
