@@ -11,8 +11,9 @@
 
 #define OFFSETS_TIMEOUT_MS 5000
 #define RECORDS_A_TURN 2000
-#define QUIET_MS 3000   /* compaction may have removed the very last record */
-#define SLACK_MS 120000 /* a copy is attempted before its own time, by a restart's length */
+#define TAIL_WAIT_MS 200 /* nothing is paused: a record that comes ends the wait */
+#define QUIET_MS 3000    /* compaction may have removed the very last record */
+#define SLACK_MS 120000  /* a copy is attempted before its own time, by a restart's length */
 
 /* ---- a tail ---- */
 
@@ -27,6 +28,7 @@ static void tail_done(struct tail *tail)
 static int tail_begin(struct deliver *d, struct tail *tail, enum topic topic, struct err *err)
 {
     const struct topic_spec *spec = topic_spec(topic);
+    struct bus_config bus = *d->env->bus;
     struct epoll_event event = {.events = EPOLLIN};
     struct partition_at *from = calloc((size_t)spec->partitions, sizeof *from);
     int result;
@@ -35,7 +37,8 @@ static int tail_begin(struct deliver *d, struct tail *tail, enum topic topic, st
     for (int32_t p = 0; p < spec->partitions; p++)
         from[p] =
             (struct partition_at){spec->name, p, tail->next[p] ? tail->next[p] : BUS_EARLIEST};
-    result = tail_open(d->env->bus, from, (size_t)spec->partitions, &tail->consumer, err);
+    bus.fetch_wait_max_ms = TAIL_WAIT_MS;
+    result = tail_open(&bus, from, (size_t)spec->partitions, &tail->consumer, err);
     free(from);
     if (result < 0)
         return -1;
