@@ -330,8 +330,14 @@ EOF
     mv "$DIR/dev.env.new" "$DIR/dev.env"
 }
 
+# Java compiles what has run some thousand times: until then a record costs several times as much.
+warm_broker() {
+    say "probe records, until the broker has compiled itself"
+    quietly rustbox_admin warm || say "that did not work (its words stand above); the first thousand submissions take longer"
+}
+
 stack_up() {
-    local name
+    local name cold=
     ensure_user
     ensure_layout
     ensure_ports
@@ -341,6 +347,7 @@ stack_up() {
     ensure_broker
     write_infra_services
     [ -n "$infra" ] || write_own_services
+    kafka_ready || cold=1
     start_runsvdir
     for name in "${SERVICES_INFRA[@]}"; do service_up "$name"; done
     wait_until 30 PostgreSQL postgres pg_ready
@@ -359,6 +366,7 @@ stack_up() {
         done
         wait_until 60 "the gateway" gateway api_ready
         make_project
+        [ -z "$cold" ] || [ "$profile" = test ] || warm_broker
     fi
     write_env
     [ -n "$infra" ] || say "webhooks may go to http:// and to this machine itself: development settings, in $DIR/etc/rustbox.conf"

@@ -109,5 +109,5 @@ extern const struct verb verb_submit, verb_result, verb_verify, verb_watch, verb
     verb_webhook_rotate, verb_webhook_test, verb_webhook_enable, verb_webhook_disable,
     verb_webhook_delete, verb_webhook_deliveries, verb_webhook_attempts, verb_webhook_redeliver,
     verb_dead_list, verb_dead_show, verb_dead_redrive, verb_dead_purge, verb_admin_migrate,
-    verb_admin_topics, verb_admin_project_create, verb_admin_project_list, verb_admin_key_create,
-    verb_admin_key_list, verb_admin_key_revoke;
+    verb_admin_topics, verb_admin_warm, verb_admin_project_create, verb_admin_project_list,
+    verb_admin_key_create, verb_admin_key_list, verb_admin_key_revoke;

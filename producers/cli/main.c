@@ -32,6 +32,7 @@ static const struct verb *const verbs[] = {
     &verb_dead_purge,
     &verb_admin_migrate,
     &verb_admin_topics,
+    &verb_admin_warm,
     &verb_admin_project_create,
     &verb_admin_project_list,
     &verb_admin_key_create,
