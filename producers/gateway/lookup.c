@@ -260,7 +260,8 @@ static void look(struct lookup *lookup)
     struct gateway *gw = lookup->gw;
     lookup->asked = true;
     if (!gw->database ||
-        store_result(gw->store, &lookup->project->id, &lookup->id, on_row, lookup) != 0) {
+        store_result(gw->store, &lookup->project->id, lookup->project->retention_class, &lookup->id,
+                     on_row, lookup) != 0) {
         lookup->asked = false;
         without_database(lookup);
     }

@@ -18,14 +18,12 @@ struct store {
     struct due retry_due, attempt_due;
 };
 
-enum job_kind { JOB_OFFSETS, JOB_RESULT, JOB_KEY, JOB_ROWS };
+enum job_kind { JOB_OFFSETS, JOB_KEY, JOB_ROWS };
 struct job { /* one outstanding call */
     enum job_kind kind;
     void *opaque;
-    struct uuid id;
     union {
         store_offsets_fn *offsets;
-        store_result_fn *result;
         store_key_fn *key;
         store_rows_fn *rows;
     };
@@ -155,27 +153,6 @@ static void give_offsets(const struct job *job, const struct db_result *rows, co
     job->offsets(job->opaque, &offsets, err);
 }
 
-static void give_result(const struct job *job, const struct db_result *rows, const struct err *err)
-{
-    struct store_result_row row = {.effective = job->id};
-    if (rows && db_rows(rows) > 0) {
-        row.found = true;
-        row.created_ns = db_get_time_ns(rows, 0, 1);
-        row.erased = span_is(db_get_text(rows, 0, 0), "erased") ||
-                     span_is(db_get_text(rows, 0, 5), "erased");
-        if (!db_is_null(rows, 0, 2) && language_find(db_get_text(rows, 0, 2), &row.language) != 0)
-            row.language = LANGUAGE_python;
-        row.effective = db_get_uuid(rows, 0, 3);
-        row.retention_class = (uint16_t)db_get_int(rows, 0, 4);
-        row.has_verdict = span_is(db_get_text(rows, 0, 5), "stored");
-        if (row.has_verdict) {
-            row.key_number = (uint64_t)db_get_int(rows, 0, 6);
-            row.sealed = db_get_bytes(rows, 0, 7);
-        }
-    }
-    job->result(job->opaque, &row, err);
-}
-
 static void give_key(const struct job *job, const struct db_result *rows, const struct err *err)
 {
     struct key_record recs[STORE_KEY_ROWS];
@@ -206,9 +183,6 @@ static void on_answer(void *opaque, const struct db_result *results, size_t coun
     switch (job->kind) {
     case JOB_OFFSETS:
         give_offsets(job, rows, err);
-        break;
-    case JOB_RESULT:
-        give_result(job, rows, err);
         break;
     case JOB_KEY:
         give_key(job, rows, err);
@@ -268,25 +242,6 @@ int store_load_keys(struct store *store, store_rows_fn *done, void *opaque)
     return store_rows(store, done, opaque, NULL, &statement, NULL, 0);
 }
 
-int store_result(struct store *store, const struct uuid *project, const struct uuid *id,
-                 store_result_fn *done, void *opaque)
-{
-    /* An alias leads to its owner's evidence; owners lie within a day of their aliases. */
-    static const struct db_statement statement = {
-        "gw_result",
-        "SELECT s.decision, s.created_at, s.language, coalesce(o.id, s.id), "
-        "coalesce(o.class, s.class), e.state, e.key_number, e.sealed FROM submissions s "
-        "LEFT JOIN submissions o ON s.decision = 'alias' AND o.id = s.owner_id "
-        "AND o.day BETWEEN $2::date - 1 AND $2::date + 1 "
-        "LEFT JOIN evidence e ON e.class = coalesce(o.class, s.class) "
-        "AND e.day = coalesce(o.day, s.day) AND e.id = coalesce(o.id, s.id) "
-        "WHERE s.day = $2::date AND s.id = $1::uuid"};
-    struct db_param params[] = {db_uuid(id), db_day(uuid_day(id))};
-    return send_job(store,
-                    (struct job){.kind = JOB_RESULT, .opaque = opaque, .id = *id, .result = done},
-                    project, &statement, params, 2);
-}
-
 int store_key(struct store *store, const struct uuid *project, const uint8_t key_hash[32],
               int32_t day, store_key_fn *done, void *opaque)
 {
@@ -334,7 +289,7 @@ int store_list(struct store *store, const struct uuid *project, const struct sto
         db_uuid(project),          db_uuid(filter->before), db_text(filter->verdict),
         db_text(filter->language), db_int(limit),           db_uuid(filter->label)};
     return store_rows(store, done, opaque, project, filter->label ? &labelled : &all, params,
-                     filter->label ? 6 : 5);
+                      filter->label ? 6 : 5);
 }
 
 int store_usage(struct store *store, const struct uuid *project, int32_t day, int32_t month,

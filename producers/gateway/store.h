@@ -30,7 +30,7 @@ int store_read_offsets(struct store *store, store_offsets_fn *done, void *opaque
 typedef void store_rows_fn(void *opaque, const struct db_result *rows, const struct err *err);
 int store_load_keys(struct store *store, store_rows_fn *done, void *opaque) MUST_CHECK;
 
-/* One id with what it resolves to. */
+/* One id with what it resolves to (store_result.c): of this class as a rule, any else. */
 struct store_result_row {
     bool found, erased, has_verdict;
     enum language language;
@@ -42,8 +42,8 @@ struct store_result_row {
 };
 typedef void store_result_fn(void *opaque, const struct store_result_row *row,
                              const struct err *err);
-int store_result(struct store *store, const struct uuid *project, const struct uuid *id,
-                 store_result_fn *done, void *opaque) MUST_CHECK;
+int store_result(struct store *store, const struct uuid *project, uint16_t retention_class,
+                 const struct uuid *id, store_result_fn *done, void *opaque) MUST_CHECK;
 
 /* Owner rows of a key, two days around `day` (the tail's fold needs one more than the window). */
 #define STORE_KEY_ROWS 16
