@@ -13,11 +13,21 @@ function(rustbox_program name)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
-# Tests that judge by the clock, or kill under load, run while no other test does (ctest -j).
+# Programs whose verdicts depend on the clock run while no other test does (ctest -j).
 function(rustbox_alone name label)
-    if(label MATCHES "^(programs|fault|escape)$")
+    if(label MATCHES "^programs$")
         set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
     endif()
+endfunction()
+
+# ops/test runs a test in both builds, unless it is named here: `release` when sanitizers have nothing to look at or change
+# what it measures, `sanitized` when the build makes no other difference. By hand, ctest runs every test in either.
+function(rustbox_once build)
+    foreach(name ${ARGN})
+        if(TEST ${name}) # false for another folder's
+            set_property(TEST ${name} APPEND PROPERTY LABELS once_${build})
+        endif()
+    endforeach()
 endfunction()
 
 # rustbox_test(NAME LABEL label [TIMEOUT s] sources... LINK libs...): a cmocka test program under ctest.

@@ -4,8 +4,6 @@ function(rustbox_box_test name)
         ${PROJECT_SOURCE_DIR}/tests/support/box_fixture.c LINK rb_box rb_evidence rb_base)
     target_compile_definitions(test_${name} PRIVATE RUSTBOX_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
     add_dependencies(test_${name} rustbox-box)
-    # A launcher that starts takes over, and sweeps, what a dead one left: no two tests at a time.
-    set_tests_properties(test_${name} PROPERTIES RUN_SERIAL ON)
 endfunction()
 
 rustbox_box_test(box_bombs)
@@ -23,4 +21,7 @@ target_link_libraries(test_box_cache PRIVATE rb_launcher) # its age
 rustbox_box_test(box_prebuilt)
 target_compile_definitions(test_box_prebuilt PRIVATE RUSTBOX_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 set_tests_properties(test_box_prebuilt PROPERTIES TIMEOUT 400) # twenty real compiles of C++
+# A launcher that starts takes over, and sweeps, what a dead one left, and these kill theirs or look at all groups; bombs
+# are held to the clock.
+set_tests_properties(test_box_service test_box_host test_box_bombs test_box_teardown PROPERTIES RUN_SERIAL ON)
 rustbox_test(test_box_harvest LABEL integration test_box_harvest.c LINK rb_launcher)
