@@ -15,7 +15,7 @@ endfunction()
 
 # Programs whose verdicts depend on the clock run while no other test does (ctest -j).
 function(rustbox_alone name label)
-    if(label MATCHES "^programs$")
+    if(label STREQUAL programs)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
     endif()
 endfunction()
@@ -24,9 +24,7 @@ endfunction()
 # what it measures, `sanitized` when the build makes no other difference. By hand, ctest runs every test in either.
 function(rustbox_once build)
     foreach(name ${ARGN})
-        if(TEST ${name}) # false for another folder's
-            set_property(TEST ${name} APPEND PROPERTY LABELS once_${build})
-        endif()
+        set_property(TEST ${name} APPEND PROPERTY LABELS once_${build})
     endforeach()
 endfunction()
 

@@ -279,7 +279,8 @@ const struct stage persist_stage = {
     .outputs = outputs,
     .output_count = 1,
     .linger_ms = 0,
-    .fetch_min_bytes = 65536, /* nobody waits: a batch is a fetch, a transaction and a flush */
+    /* A batch is a fetch, a transaction and a flush; only webhooks wait for it. */
+    .fetch_min_bytes = 65536,
     .fetch_wait_max_ms = 25,
     .queued_max_kbytes = 16384,
     .metrics_listen = SETTING_metrics_listen_persist,

@@ -143,7 +143,8 @@ static int two_digits(const char *at, uint64_t max, int64_t *out)
     return 0;
 }
 
-int rfc3339_ms(struct span text, int64_t *wall_ms)
+/* Microseconds since 1970; further decimals are left out. */
+static int utc_us(struct span text, int64_t *wall_us)
 {
     const char *at = text.data;
     char date[DAY_TEXT];
@@ -157,32 +158,34 @@ int rfc3339_ms(struct span text, int64_t *wall_ms)
         return -1;
     if (text.len > 20 && (at[19] != '.' || text.len == 21))
         return -1;
-    for (size_t i = 20, unit = 100; i + 1 < text.len; i++, unit /= 10) {
+    for (size_t i = 20, unit = 100000; i + 1 < text.len; i++, unit /= 10) {
         if (at[i] < '0' || at[i] > '9')
             return -1;
         rest += (at[i] - '0') * (int64_t)unit;
     }
-    *wall_ms = day * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + rest;
+    *wall_us = (day * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000) * 1000 + rest;
+    return 0;
+}
+
+int rfc3339_ms(struct span text, int64_t *wall_ms)
+{
+    int64_t us;
+    if (utc_us(text, &us))
+        return -1;
+    *wall_ms = us / 1000 - (us % 1000 < 0);
     return 0;
 }
 
 int rfc3339_parse(const char *text, int64_t *wall_ns)
 {
-    char date[DAY_TEXT], again[RFC3339_TEXT];
-    uint64_t hour = 0, minute = 0, second = 0, fraction = 0;
-    int32_t day = 0;
-    if (strlen(text) != strlen("2026-11-23T20:15:00.123456Z") ||
-        span_copy(span_of(text, 10), date, sizeof date) || day_parse(date, &day) ||
-        span_u64(span_of(text + 11, 2), &hour) || span_u64(span_of(text + 14, 2), &minute) ||
-        span_u64(span_of(text + 17, 2), &second) || span_u64(span_of(text + 20, 6), &fraction))
-        return -1;
-    int64_t us = (int64_t)(((hour * 60 + minute) * 60 + second) * 1000000 + fraction);
-    if (day < 0 || day > INT64_MAX / 1000 / (DAY_MS * 1000) - 1)
-        return -1; /* before 1970 nothing of ours; nanoseconds end in 2262 */
-    int64_t ns = (day * DAY_MS * 1000 + us) * 1000;
-    rfc3339_format(ns, again); /* separators and ranges */
+    char again[RFC3339_TEXT];
+    int64_t us;
+    if (utc_us(span_text(text), &us) || us < 0 ||
+        us > (INT64_MAX / 1000 / (DAY_MS * 1000)) * DAY_MS * 1000)
+        return -1;                    /* before 1970 nothing of ours; nanoseconds end in 2262 */
+    rfc3339_format(us * 1000, again); /* six decimals, no leap second */
     if (strcmp(text, again) != 0)
         return -1;
-    *wall_ns = ns;
+    *wall_ns = us * 1000;
     return 0;
 }

@@ -46,10 +46,9 @@ bool hook_ok(struct hook *hook, const struct err *err)
         hook_away(hook);
         return false;
     }
-    if (!hook->req)
-        hook_free(hook);
-    else
+    if (hook->req)
         return true;
+    hook_free(hook);
     return false;
 }
 

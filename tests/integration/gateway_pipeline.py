@@ -194,6 +194,41 @@ def part_ordinary(stack, api):
           and metric(stack, 'tail_bytes{topic="verdicts"}') > 0)
 
 
+# Of today and the standing class; times end where ids of the test itself begin.
+FILL = """
+    CREATE FUNCTION pg_temp.id(n int) RETURNS uuid LANGUAGE sql AS $$
+        SELECT (lpad(to_hex((extract(epoch FROM current_date) * 1000)::bigint + n), 12, '0') || '7000' || '8' || substr(md5(n::text), 1, 15))::uuid $$;
+    INSERT INTO rustbox.submissions (class, day, id, project_id, decision, partition, log_offset, key_number, fingerprint, language,
+                                     profile, lane, created_at, closed)
+    SELECT 30, current_date, pg_temp.id(n), '{project}', 'admit', 0, -n, n, sha256(n::text::bytea), 'c', 'judge', 0, current_date, true
+    FROM generate_series(1, 10000) n;
+    INSERT INTO rustbox.evidence (class, day, id, project_id, state, verdict, cause, language, profile, exit_code, cpu_ns, wall_ns,
+                                  memory_peak_bytes, stdout_bytes, stderr_bytes, created_at, started_at, completed_at, key_number, sealed,
+                                  body_hash, partition, log_offset)
+    SELECT 30, current_date, pg_temp.id(n), '{project}', 'stored', 'AC', 'ok', 'c', 'judge', 0, 1, 1, 1, 1, 1, current_date, current_date,
+           current_date, n, decode(repeat(md5(n::text), 20), 'hex'), sha256('x'), 0, -n
+    FROM generate_series(1, 10000) n;
+    SELECT pg_temp.id(n * 100) FROM generate_series(1, 100) n"""
+TOUCHED = """SELECT sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0)) FROM pg_statio_user_tables
+    WHERE relname ~ '^(submissions|evidence)_'"""
+
+
+def part_many(stack, api):
+    """A look-up touches some pages, whatever is stored: of an id that is there (its key is not, so it is not shown), and of one that
+    is not."""
+    project = api.ask("/api/projects")[1]["projects"][0]["id"]
+    there = [word for word in stack.sql(FILL.replace("{project}", project)).split() if len(word) == 36]
+    absent = [ident[:-4] + "beef" for ident in there]
+    for what, ids in (("stored", there), ("unknown", absent)):
+        before = int(stack.sql(TOUCHED))
+        statuses = {api.result(ident)[0] for ident in ids}
+        time.sleep(1.1)
+        api.result(ids[0])  # PostgreSQL publishes a connection's counts once a second
+        each = (int(stack.sql(TOUCHED)) - before) / (len(ids) + 1)
+        check(f"a look-up of {what} ids among 10,000 touches {each:.0f} pages", 0 < each < 150, statuses)
+    stack.sql("DELETE FROM rustbox.evidence WHERE log_offset < 0; DELETE FROM rustbox.submissions WHERE log_offset < 0")
+
+
 def part_examples(stack, api):
     done = subprocess.run(["/usr/bin/python3", os.path.join(HERE, "openapi_examples.py"), "--api", api.url,
                            "--key", api.key], capture_output=True, text=True)
@@ -361,7 +396,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", help="state directory of a running stack (default: a private one)")
     parser.add_argument("--waiters", type=int, default=1500)
-    parser.add_argument("--only", default="ordinary,examples,killed,database,waiters,stopped")
+    parser.add_argument("--only", default="ordinary,many,examples,killed,database,waiters,stopped")
     options = parser.parse_args()
     if os.geteuid():
         print("skipped: starting a stack needs root")
@@ -372,6 +407,8 @@ def main():
         api = Api(stack)
         if "ordinary" in parts:
             part_ordinary(stack, api)
+        if "many" in parts:
+            part_many(stack, api)
         if "examples" in parts:
             part_examples(stack, api)
         if "killed" in parts:

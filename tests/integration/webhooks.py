@@ -221,7 +221,8 @@ def endpoints(api, other):
     api.want("enable", 200, f"/api/webhooks/{ident}/enable", method="POST", says="active")
     for what, body, says in (("nothing", {}, "say either"), ("both", {"message_id": ABSENT, "state": "dead"}, "say either"),
                              ("pending", {"state": "pending"}, "under way"), ("nonsense", {"state": "x"}, "must be pending"),
-                             ("a bad id", {"message_id": "x" * 36}, "UUID"), ("a bad time", {"since": "yesterday"}, "like 2026"), ("a time with a sign", {"since": "2026-11-23T-1:00:00Z"}, "like 2026")):
+                             ("a bad id", {"message_id": "x" * 36}, "UUID"), ("a bad time", {"since": "yesterday"}, "like 2026"),
+                             ("a time with a sign", {"since": "2026-11-23T-1:00:00Z"}, "like 2026")):
         api.want(f"redeliver {what}", 400, f"/api/webhooks/{ident}/redeliver", body, "POST", says)
     api.want("delete", 200, f"/api/webhooks/{ident}", method="DELETE", says="deleted")
     api.want("deleted", 404, f"/api/webhooks/{ident}")

@@ -41,7 +41,7 @@ no_group() { ! find $service -mindepth 1 -type d -name 'job-*' | grep -q .; }
 run() { timeout 60 rustbox-box-run --socket $socket "$@"; }
 # What is left once 5 s have passed, or as soon as it is nothing: a verdict does not wait for its sandbox to be taken down.
 leftovers() {
-    wait_until 5 no_group || true
+    wait_until 5 no_group
     echo "groups $(find $service -mindepth 1 -type d -name 'job-*' | wc -l)"
     echo "processes $(ps -o user,args | grep -c '[/]box/main')"
     echo "mounts $(wc -l </proc/$launcher/mountinfo)"
