@@ -2,11 +2,9 @@
  * is one statement; a change of keys is answered after its `control` record is acknowledged, so
  * that every gateway knows within a second (delivery.md rule 26). */
 #include "lib/base/enc.h"
-#include "producers/gateway/gateway.h"
+#include "producers/gateway/rows.h"
 #include "schemas/apikey.h"
 
-#define PAGE_DEFAULT 50
-#define PAGE_MAX 500
 #define LABEL_MAX 100
 
 struct ask {
@@ -74,33 +72,12 @@ static void ask_done(struct ask *ask, struct buf *body)
     ask_free(ask);
 }
 
+/* Left out where there is none. */
 static void put_text(struct buf *out, const char *name, const struct db_result *rows, size_t row,
                      int column)
 {
-    if (db_is_null(rows, row, column))
-        return;
-    buf_printf(out, ",\"%s\":", name);
-    json_quote(db_get_text(rows, row, column), out);
-}
-
-static void put_time(struct buf *out, const char *name, const struct db_result *rows, size_t row,
-                     int column)
-{
-    char text[RFC3339_TEXT];
-    if (db_is_null(rows, row, column)) {
-        buf_printf(out, ",\"%s\":null", name);
-        return;
-    }
-    rfc3339_format(db_get_time_ns(rows, row, column), text);
-    buf_printf(out, ",\"%s\":\"%s\"", name, text);
-}
-
-static void put_id(struct buf *out, const struct db_result *rows, size_t row, int column)
-{
-    struct uuid id = db_get_uuid(rows, row, column);
-    char text[UUID_TEXT];
-    uuid_format(&id, text);
-    buf_printf(out, "\"id\":\"%s\"", text);
+    if (!db_is_null(rows, row, column))
+        rows_put_text(out, name, rows, row, column);
 }
 
 static void put_measured(struct buf *out, const struct db_result *rows, size_t row)
@@ -117,59 +94,52 @@ static void put_measured(struct buf *out, const struct db_result *rows, size_t r
         buf_printf(out, ",\"signal\":%lld", (long long)db_get_int(rows, row, 11));
 }
 
+static void put_submission(struct buf *out, const void *owner, const struct db_result *rows,
+                           size_t row)
+{
+    enum verdict verdict;
+    (void)owner;
+    buf_puts(out, "{");
+    rows_put_id(out, "id", rows, row, 0);
+    put_text(out, "language", rows, row, 1);
+    put_text(out, "profile", rows, row, 2);
+    if (verdict_find(db_get_text(rows, row, 4), &verdict) == 0) {
+        buf_printf(out, ",\"job_status\":\"%s\"", verdict_job_status(verdict));
+        put_text(out, "verdict", rows, row, 4);
+        put_text(out, "verdict_cause", rows, row, 5);
+        put_measured(out, rows, row);
+    } else {
+        buf_puts(out, ",\"job_status\":\"pending\"");
+    }
+    rows_put_time(out, "created_at", rows, row, 3);
+    rows_put_time(out, "completed_at", rows, row, 6);
+    buf_puts(out, "}");
+}
+
 static void on_list(void *opaque, const struct db_result *rows, const struct err *err)
 {
     struct ask *ask = opaque;
     if (!ask_ok(ask, err))
         return;
-    struct buf body = {.max = 1024 * 1024};
-    size_t count = db_rows(rows), shown = count > (size_t)ask->limit ? (size_t)ask->limit : count;
-    buf_puts(&body, "{\"submissions\":[");
-    for (size_t i = 0; i < shown; i++) {
-        buf_puts(&body, i ? ",{" : "{");
-        put_id(&body, rows, i, 0);
-        put_text(&body, "language", rows, i, 1);
-        put_text(&body, "profile", rows, i, 2);
-        enum verdict verdict;
-        if (verdict_find(db_get_text(rows, i, 4), &verdict) == 0) {
-            buf_printf(&body, ",\"job_status\":\"%s\"", verdict_job_status(verdict));
-            put_text(&body, "verdict", rows, i, 4);
-            put_text(&body, "verdict_cause", rows, i, 5);
-            put_measured(&body, rows, i);
-        } else {
-            buf_puts(&body, ",\"job_status\":\"pending\"");
-        }
-        put_time(&body, "created_at", rows, i, 3);
-        put_time(&body, "completed_at", rows, i, 6);
-        buf_puts(&body, "}");
-    }
-    buf_puts(&body, "],\"next_cursor\":");
-    if (count > shown) {
-        struct uuid last = db_get_uuid(rows, shown - 1, 0);
-        char text[UUID_TEXT];
-        uuid_format(&last, text);
-        buf_printf(&body, "\"%s\"}", text);
-    } else {
-        buf_puts(&body, "null}");
-    }
+    static const struct rows_list list = {"submissions", 1024 * 1024, put_submission,
+                                          rows_put_cursor};
+    struct buf body = rows_page(&list, NULL, ask->limit, rows, db_rows(rows));
     ask_done(ask, &body);
 }
 
 void submissions_handle(struct request *req)
 {
-    const char *cursor = http_query(req, "cursor"), *limit = http_query(req, "limit");
+    const char *cursor;
     const char *verdict = http_query(req, "verdict"), *language = http_query(req, "language");
     const char *label = http_query(req, "label");
     struct label wanted;
     struct uuid before, hash;
-    uint64_t count = PAGE_DEFAULT;
+    int limit;
     enum verdict known_verdict;
     enum language known_language;
-    if (cursor && uuid_parse(span_text(cursor), &before) != 0)
-        http_error(req, API_ERROR_invalid_field, "cursor: must be a next_cursor");
-    else if (limit && (span_u64(span_text(limit), &count) != 0 || count < 1 || count > PAGE_MAX))
-        http_error(req, API_ERROR_invalid_field, "limit: must be 1 to %d", PAGE_MAX);
-    else if (verdict && verdict_find(span_text(verdict), &known_verdict) != 0)
+    if (rows_page_asked(req, &limit, &cursor, &before) != 0)
+        return;
+    if (verdict && verdict_find(span_text(verdict), &known_verdict) != 0)
         http_error(req, API_ERROR_invalid_field, "verdict: is none of the verdicts");
     else if (language && language_find(span_text(language), &known_language) != 0)
         http_error(req, API_ERROR_invalid_field, "language: is none of GET /api/languages");
@@ -178,7 +148,7 @@ void submissions_handle(struct request *req)
     if (req->answered)
         return;
     struct ask *ask = ask_new(req);
-    ask->limit = (int)count;
+    ask->limit = limit;
     if (label)
         label_hash(span_of(ask->project->secret.bytes, 32), &wanted, hash.bytes);
     const struct store_filter filter = {.before = cursor ? &before : NULL,
@@ -244,12 +214,12 @@ static void on_project(void *opaque, const struct db_result *rows, const struct 
     buf_puts(&body, "{\"projects\":[");
     for (size_t i = 0; i < db_rows(rows); i++) {
         buf_puts(&body, i ? ",{" : "{");
-        put_id(&body, rows, i, 0);
+        rows_put_id(&body, "id", rows, i, 0);
         put_text(&body, "name", rows, i, 1);
         put_text(&body, "plan", rows, i, 2);
         buf_printf(&body, ",\"retention_days\":%lld", (long long)db_get_int(rows, i, 3));
         put_text(&body, "taxonomy", rows, i, 4);
-        put_time(&body, "created_at", rows, i, 5);
+        rows_put_time(&body, "created_at", rows, i, 5);
         buf_puts(&body, "}");
     }
     buf_puts(&body, "]}");
@@ -272,12 +242,12 @@ static void on_keys(void *opaque, const struct db_result *rows, const struct err
     buf_puts(&body, "{\"keys\":[");
     for (size_t i = 0; i < db_rows(rows); i++) {
         buf_puts(&body, i ? ",{" : "{");
-        put_id(&body, rows, i, 0);
+        rows_put_id(&body, "id", rows, i, 0);
         put_text(&body, "kind", rows, i, 1);
         put_text(&body, "label", rows, i, 2);
         put_text(&body, "hint", rows, i, 3);
-        put_time(&body, "created_at", rows, i, 4);
-        put_time(&body, "revoked_at", rows, i, 5);
+        rows_put_time(&body, "created_at", rows, i, 4);
+        rows_put_time(&body, "revoked_at", rows, i, 5);
         buf_puts(&body, "}");
     }
     buf_puts(&body, "]}");

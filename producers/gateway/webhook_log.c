@@ -30,32 +30,32 @@ static bool count_rows(struct hook *hook, const struct db_result *rows, size_t *
 
 /* ---- deliveries: one for each message ---- */
 
-static void put_delivery(struct buf *out, const struct hook *hook, const struct db_result *rows,
+static void put_delivery(struct buf *out, const void *owner, const struct db_result *rows,
                          size_t row)
 {
-    (void)hook;
+    (void)owner;
     bool relayed = !db_is_null(rows, row, 10);
     char at[RFC3339_TEXT];
     struct uuid subject = db_get_uuid(rows, row, 0);
     enum webhook_event event;
     rfc3339_format(uuid_ms(&subject) * 1000000, at);
     buf_puts(out, "{");
-    hook_put_id(out, "message_id", rows, row, 2);
-    hook_put_text(out, "event", rows, row, 1);
+    rows_put_id(out, "message_id", rows, row, 2);
+    rows_put_text(out, "event", rows, row, 1);
     if (webhook_event_find(db_get_text(rows, row, 1), &event) == 0 &&
         (event == WEBHOOK_EVENT_submission_completed || event == WEBHOOK_EVENT_submission_failed)) {
         buf_puts(out, ",");
-        hook_put_id(out, "submission_id", rows, row, 0);
+        rows_put_id(out, "submission_id", rows, row, 0);
     }
     buf_printf(out, ",\"created_at\":\"%s\"", at);
-    hook_put_text(out, "state", rows, row, 4);
+    rows_put_text(out, "state", rows, row, 4);
     buf_printf(out, ",\"published\":%s", relayed ? "true" : "false");
-    hook_put_int(out, "generation", rows, row, 3);
-    hook_put_int(out, "attempts", rows, row, 5);
-    hook_put_time(out, "last_attempt_at", rows, row, 7);
-    hook_put_int(out, "last_status", rows, row, 8);
-    hook_put_text(out, "last_error", rows, row, 9);
-    hook_put_time(out, "next_attempt_at", rows, row, 6);
+    rows_put_int(out, "generation", rows, row, 3);
+    rows_put_int(out, "attempts", rows, row, 5);
+    rows_put_time(out, "last_attempt_at", rows, row, 7);
+    rows_put_int(out, "last_status", rows, row, 8);
+    rows_put_text(out, "last_error", rows, row, 9);
+    rows_put_time(out, "next_attempt_at", rows, row, 6);
     buf_puts(out, "}");
 }
 
@@ -64,7 +64,7 @@ static void on_deliveries(void *opaque, const struct db_result *rows, const stru
     struct hook *hook = opaque;
     if (!hook_ok(hook, err))
         return;
-    static const struct hook_list list = {"deliveries", 1024 * 1024, put_delivery, hook_put_cursor};
+    static const struct rows_list list = {"deliveries", 1024 * 1024, put_delivery, rows_put_cursor};
     size_t count;
     if (count_rows(hook, rows, &count))
         hook_list(hook, &list, rows, count);
@@ -75,7 +75,8 @@ void hook_deliveries(struct request *req, const struct uuid *id)
     const char *cursor, *state = http_query(req, "state");
     struct uuid before;
     int limit;
-    if (hook_page(req, &limit, &cursor, &before) != 0 || (state && find_state(req, state) != 0))
+    if (rows_page_asked(req, &limit, &cursor, &before) != 0 ||
+        (state && find_state(req, state) != 0))
         return;
     struct hook *hook = hook_new(req);
     hook->id = *id;
@@ -87,27 +88,27 @@ void hook_deliveries(struct request *req, const struct uuid *id)
 
 /* ---- attempts ---- */
 
-static void put_attempt(struct buf *out, const struct hook *hook, const struct db_result *rows,
+static void put_attempt(struct buf *out, const void *owner, const struct db_result *rows,
                         size_t row)
 {
-    (void)hook;
+    (void)owner;
     buf_puts(out, "{");
-    hook_put_id(out, "message_id", rows, row, 0);
-    hook_put_int(out, "generation", rows, row, 1);
-    hook_put_int(out, "attempt", rows, row, 2);
-    hook_put_time(out, "at", rows, row, 3);
-    hook_put_text(out, "address", rows, row, 4);
-    hook_put_int(out, "port", rows, row, 5);
-    hook_put_int(out, "status", rows, row, 6);
-    hook_put_text(out, "error", rows, row, 7);
+    rows_put_id(out, "message_id", rows, row, 0);
+    rows_put_int(out, "generation", rows, row, 1);
+    rows_put_int(out, "attempt", rows, row, 2);
+    rows_put_time(out, "at", rows, row, 3);
+    rows_put_text(out, "address", rows, row, 4);
+    rows_put_int(out, "port", rows, row, 5);
+    rows_put_int(out, "status", rows, row, 6);
+    rows_put_text(out, "error", rows, row, 7);
     for (int e = 0; e < ATTEMPT_ERROR_COUNT; e++)
         if (span_is(db_get_text(rows, row, 7), attempt_error_name((enum attempt_error)e))) {
             buf_puts(out, ",\"message\":");
             json_quote(span_text(attempt_error_text((enum attempt_error)e)), out);
         }
     buf_printf(out, ",\"latency_ms\":%.3f", (double)db_get_int(rows, row, 8) / 1e3);
-    hook_put_text(out, "outcome", rows, row, 9);
-    hook_put_time(out, "next_attempt_at", rows, row, 10);
+    rows_put_text(out, "outcome", rows, row, 9);
+    rows_put_time(out, "next_attempt_at", rows, row, 10);
     buf_puts(out, "}");
 }
 
@@ -126,7 +127,7 @@ static void on_attempts(void *opaque, const struct db_result *rows, const struct
     struct hook *hook = opaque;
     if (!hook_ok(hook, err))
         return;
-    static const struct hook_list list = {"attempts", 1024 * 1024, put_attempt,
+    static const struct rows_list list = {"attempts", 1024 * 1024, put_attempt,
                                           put_attempts_cursor};
     size_t count;
     if (count_rows(hook, rows, &count))
@@ -154,7 +155,7 @@ void hook_attempts(struct request *req, const struct uuid *id)
     struct store_attempts ask = {.message = NULL};
     struct uuid wanted;
     int limit;
-    if (hook_page(req, &limit, &cursor, NULL) != 0 || read_cursor(req, cursor, &ask) != 0)
+    if (rows_page_asked(req, &limit, &cursor, NULL) != 0 || read_cursor(req, cursor, &ask) != 0)
         return;
     if (message && uuid_parse(span_text(message), &wanted) != 0) {
         http_error(req, API_ERROR_invalid_field, "message_id: must be a UUID");

@@ -75,13 +75,13 @@ int hook_open_row(struct gateway *gw, const struct uuid *project, const struct d
     return -1;
 }
 
-static void put_row(struct buf *out, const struct hook *hook, const struct db_result *rows,
-                    size_t row)
+static void put_row(struct buf *out, const void *owner, const struct db_result *rows, size_t row)
 {
+    const struct hook *hook = owner;
     struct webhook_endpoint doc;
     char events[HOOK_EVENTS_MAX];
     buf_puts(out, "{");
-    hook_put_id(out, "id", rows, row, 0);
+    rows_put_id(out, "id", rows, row, 0);
     if (hook_open_row(hook->gw, &hook->project, rows, row, &doc) == 0)
         hook_put_doc(out, &doc, hook->at_ns / 1000000);
     else
@@ -92,11 +92,11 @@ static void put_row(struct buf *out, const struct hook *hook, const struct db_re
     bool disabled = !db_is_null(rows, row, 5);
     buf_printf(out, ",\"state\":\"%s\"", disabled ? "disabled" : "active");
     if (disabled) {
-        hook_put_time(out, "disabled_at", rows, row, 5);
-        hook_put_text(out, "disabled_reason", rows, row, 6);
+        rows_put_time(out, "disabled_at", rows, row, 5);
+        rows_put_text(out, "disabled_reason", rows, row, 6);
     }
-    hook_put_time(out, "created_at", rows, row, 3);
-    hook_put_time(out, "updated_at", rows, row, 4);
+    rows_put_time(out, "created_at", rows, row, 3);
+    rows_put_time(out, "updated_at", rows, row, 4);
     buf_puts(out, "}");
 }
 
@@ -105,7 +105,7 @@ static void on_list(void *opaque, const struct db_result *rows, const struct err
     struct hook *hook = opaque;
     if (!hook_ok(hook, err))
         return;
-    static const struct hook_list list = {"webhooks", 4 * 1024 * 1024, put_row, hook_put_cursor};
+    static const struct rows_list list = {"webhooks", 4 * 1024 * 1024, put_row, rows_put_cursor};
     hook_list(hook, &list, rows, db_rows(rows));
 }
 
@@ -114,7 +114,7 @@ void hooks_list(struct request *req)
     struct uuid before;
     const char *cursor;
     int limit;
-    if (hook_page(req, &limit, &cursor, &before) != 0)
+    if (rows_page_asked(req, &limit, &cursor, &before) != 0)
         return;
     struct hook *hook = hook_new(req);
     hook->limit = limit;
