@@ -3,11 +3,15 @@
 #include "lib/base/enc.h"
 #include "lib/base/strict.h"
 #include "lib/crypto/crypto.h"
+#include "lib/http/http.h"
 #include "producers/cli/admin.h"
 #include "schemas/apikey.h"
 #include <stdio.h>
+#include <time.h>
 
 #define TIMEOUT_MS 10000
+#define KNOWN_TIMEOUT_MS 5000
+#define KNOWN_PAUSE_MS 5
 
 static int usage_error(int *exit_code, struct err *err, const char *message)
 {
@@ -210,6 +214,44 @@ static void print_key(const struct args *args, const struct control_event *event
     puts(buf_text(&out));
 }
 
+/* The status of an answer to this key; 0: none came. */
+static int ask_gateway(struct http *http, const char *url, const char *key)
+{
+    char header[APIKEY_BYTES + 16];
+    struct err err;
+    snprintf(header, sizeof header, "X-API-Key: %s", key);
+    const char *headers[] = {header, NULL};
+    struct http_request request = {"GET", url, headers, span_of(NULL, 0), KNOWN_TIMEOUT_MS};
+    struct http_answer answer = {.body = {.max = 65536}};
+    int status = http_send(http, &request, &answer, &err) == 0 ? answer.status : 0;
+    buf_done(&answer.body);
+    wipe(header, sizeof header);
+    return status;
+}
+
+/* A gateway learns of keys from the log, a moment after it was told: who uses the key as soon as
+ * this command has ended should not be refused. The gateway of this configuration is asked; one
+ * that is not there is not waited for. */
+static void await_gateway(const struct admin *admin, const char *key)
+{
+    char url[300];
+    struct http *http;
+    struct err err;
+    int64_t end = clock_system.mono_ns(&clock_system) + KNOWN_TIMEOUT_MS * INT64_C(1000000);
+    snprintf(url, sizeof url, "http://%.250s/api/usage",
+             config_text(admin->config, SETTING_gateway_listen));
+    if (http_open(&http, &err))
+        return;
+    while (ask_gateway(http, url, key) == 401) {
+        if (clock_system.mono_ns(&clock_system) > end) {
+            fprintf(stderr, "the gateway does not know the key yet: is it behind? ops/status\n");
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = KNOWN_PAUSE_MS * 1000000}, NULL);
+    }
+    http_close(http);
+}
+
 static int run_key_create(const struct args *args, int *exit_code, struct err *err)
 {
     const char *label = args->value[K_LABEL] ? args->value[K_LABEL] : "";
@@ -232,8 +274,11 @@ static int run_key_create(const struct args *args, int *exit_code, struct err *e
                  insert_key(&admin, &event, label, key + APIKEY_BYTES - 4, err);
     if (!failed) {
         print_key(args, &event, key, label);
+        fflush(stdout);
         failed = admin_tell(&admin, &event, err);
     }
+    if (!failed)
+        await_gateway(&admin, key);
     admin_close(&admin);
     wipe(key, sizeof key);
     return failed;
@@ -316,6 +361,9 @@ const struct verb verb_admin_key_create = {
     .name = "admin key create",
     .positional = "",
     .summary = "make an API key; prints it, once",
+    .details =
+        "Returns when the gateway of this configuration accepts the key, at most 5 s later;\n"
+        "other gateways learn of it within a second.\n",
     .options = key_options,
     .option_count = COUNT_OF(key_options),
     .run = run_key_create,

@@ -127,13 +127,42 @@ def set_wait(stack, api, seconds, waiters=10000):
     check(f"ready again, wait_timeout {seconds} s", api.ready())
 
 
+class Admin:
+    """`rustbox admin ... --json` as a running process."""
+    def __init__(self, stack, *words):
+        self.process = subprocess.Popen([os.path.join(stack.env["RUSTBOX_BIN"], "rustbox"), "admin", *words, "--json",
+                                         "--config", stack.env["RUSTBOX_CONFIG"]], stdout=subprocess.PIPE, text=True)
+
+    def done(self):
+        text = self.process.communicate(timeout=30)[0]
+        if self.process.returncode:
+            raise RuntimeError(f"{self.process.args} ended with {self.process.returncode}")
+        return json.loads(text)
+
+
 def second_key(stack):
-    def admin(*words):
-        command = [os.path.join(stack.env["RUSTBOX_BIN"], "rustbox"), "admin", *words, "--json",
-                   "--config", stack.env["RUSTBOX_CONFIG"]]
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return admin("key", "create", "--label", "b", "--project",
-                 admin("project", "create", "--name", "b", "--plan", "standard")["id"])["key"]
+    project = Admin(stack, "project", "create", "--name", "b", "--plan", "standard").done()["id"]
+    return Admin(stack, "key", "create", "--label", "b", "--project", project).done()["key"]
+
+
+def part_keys(stack, api):
+    """A new key is accepted as soon as the command that made it has ended, however far the gateway's reading is behind."""
+    project = api.ask("/api/projects")[1]["projects"][0]["id"]
+    gateway = stack.pid("gateway")
+    os.kill(gateway, signal.SIGSTOP)
+    try:
+        create = Admin(stack, "key", "create", "--project", project)
+        time.sleep(1.5)
+        check("key create waits for the gateway", create.process.poll() is None)
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+    status, body, _ = api.ask("/api/usage", key=create.done()["key"])
+    check("its key is accepted at once", status == 200, (status, body))
+    with without(stack, "gateway"):
+        begun = time.monotonic()
+        Admin(stack, "key", "create", "--project", project).done()
+        check("a gateway that is not there is not waited for", time.monotonic() - begun < 4)
+    check("ready again", api.ready())
 
 
 def difference(one, other):
@@ -396,7 +425,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", help="state directory of a running stack (default: a private one)")
     parser.add_argument("--waiters", type=int, default=1500)
-    parser.add_argument("--only", default="ordinary,many,examples,killed,database,waiters,stopped")
+    parser.add_argument("--only", default="ordinary,keys,many,examples,killed,database,waiters,stopped")
     options = parser.parse_args()
     if os.geteuid():
         print("skipped: starting a stack needs root")
@@ -407,6 +436,8 @@ def main():
         api = Api(stack)
         if "ordinary" in parts:
             part_ordinary(stack, api)
+        if "keys" in parts:
+            part_keys(stack, api)
         if "many" in parts:
             part_many(stack, api)
         if "examples" in parts:
