@@ -24,7 +24,7 @@ int api_open(const struct args *args, struct api **out, struct err *err)
     if (!args->key || !args->key[0])
         return err_set(
             err, ERR_CONFIG,
-            "no API key: set RUSTBOX_KEY (`. var/dev.env` after ops/up, then export it) or "
+            "no API key: set RUSTBOX_KEY (`set -a; . var/dev.env; set +a` after ops/up) or "
             "give --key; `rustbox admin key create` makes one");
     while (len > 0 && base[len - 1] == '/')
         len--;
