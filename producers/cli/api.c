@@ -11,6 +11,7 @@
 #define ATTEMPTS 6
 #define POLL_FIRST_MS 100
 #define POLL_LAST_MS 2000
+#define RETRY_AFTER_MAX_S 60 /* who is told to come back later than that is told so at once */
 
 struct api {
     struct http *http;
@@ -60,7 +61,7 @@ static void sleep_ms(int64_t ms)
     nanosleep(&time, NULL);
 }
 
-static int64_t now_ms(void)
+int64_t cli_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -74,8 +75,9 @@ static int send_again(struct api *api, const struct http_request *request, bool 
     int64_t pause = 200;
     for (int attempt = 1;; attempt++, pause *= 2) {
         int failed = http_send(api->http, request, answer, err);
-        bool later =
-            failed ? err->code == ERR_BUSY : answer->status == 429 || answer->status == 503;
+        bool later = failed ? err->code == ERR_BUSY
+                            : (answer->status == 429 || answer->status == 503) &&
+                                  answer->retry_after_s <= RETRY_AFTER_MAX_S;
         if (!later || !repeatable || attempt == ATTEMPTS)
             return failed ? err_wrap(err,
                                      "%s (is the service running? ops/status; --api or RUSTBOX_API "
@@ -137,10 +139,11 @@ int api_refused(int status, const json_t *json, struct err *err)
                    json_text(json, "message"), id[0] ? " (request " : "", id, id[0] ? ")" : "");
 }
 
-int api_await(struct api *api, const char *id, int timeout_s, json_t **json, struct err *err)
+int api_await(struct api *api, const char *id, int64_t since_ms, int timeout_s, json_t **json,
+              struct err *err)
 {
     char path[128];
-    int64_t pause = POLL_FIRST_MS, end = now_ms() + (int64_t)timeout_s * 1000;
+    int64_t pause = POLL_FIRST_MS, end = since_ms + (int64_t)timeout_s * 1000;
     snprintf(path, sizeof path, "/api/result/%.64s", id);
     for (;;) {
         int status;
@@ -157,11 +160,12 @@ int api_await(struct api *api, const char *id, int timeout_s, json_t **json, str
             return 0;
         }
         json_decref(body);
-        if (timeout_s > 0 && now_ms() >= end)
+        int64_t left = end - cli_now_ms();
+        if (timeout_s > 0 && left <= 0)
             return err_set(err, ERR_TIMEOUT,
                            "%s has no verdict after %d s; ask later: rustbox result %s", id,
                            timeout_s, id);
-        sleep_ms(pause);
+        sleep_ms(timeout_s > 0 && left < pause ? left : pause);
         pause = pause * 3 / 2 < POLL_LAST_MS ? pause * 3 / 2 : POLL_LAST_MS;
     }
 }

@@ -71,10 +71,11 @@ int api_call(struct api *api, const char *method, const char *path, struct span 
              const char *key, int *status, json_t **json, struct err *err) MUST_CHECK;
 /* ERR_DENIED with the API's own words, for a status that is no success. */
 int api_refused(int status, const json_t *json, struct err *err);
-/* Polls GET /api/result/{id} until it is terminal; timeout_s 0 = for ever. ERR_TIMEOUT: still open.
- */
-int api_await(struct api *api, const char *id, int timeout_s, json_t **json,
+/* Polls GET /api/result/{id} until it is terminal; timeout_s after since_ms (cli_now_ms) it is
+ * ERR_TIMEOUT: still open. 0 = never. */
+int api_await(struct api *api, const char *id, int64_t since_ms, int timeout_s, json_t **json,
               struct err *err) MUST_CHECK;
+int64_t cli_now_ms(void);
 /* Appends &name=value, with everything but unreserved characters as %XX (RFC 3986). */
 void cli_query(struct buf *path, const char *name, const char *value);
 const char *json_text(const json_t *object, const char *name); /* "" when it is not there */

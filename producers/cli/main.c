@@ -2,6 +2,7 @@
  */
 #include "lib/base/strict.h"
 #include "producers/cli/cli.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,7 +47,7 @@ static const char common_help[] =
     "  --api URL           the API (default $RUSTBOX_API, then http://127.0.0.1:4096)\n"
     "  --key KEY           your API key (default $RUSTBOX_KEY; better, as others see command "
     "lines)\n"
-    "  --config FILE       of admin and balance (default $RUSTBOX_CONFIG, then "
+    "  --config FILE       of admin, balance and dead (default $RUSTBOX_CONFIG, then "
     "/etc/rustbox/rustbox.conf)\n"
     "  --help              this text\n"
     "\nExit codes:\n"
@@ -63,7 +64,7 @@ static void print_help(void)
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         char usage[64];
         snprintf(usage, sizeof usage, "%s %s", verbs[i]->name, verbs[i]->positional);
-        printf("  %-28s%s\n", usage, verbs[i]->summary);
+        printf("  %-36s%s\n", usage, verbs[i]->summary);
     }
     fputs(common_help, stdout);
 }
@@ -173,16 +174,31 @@ static int run(const struct verb *verb, char **words)
                 verb->name);
         return EXIT_USAGE;
     }
-    if (verb->run(&args, &exit_code, &err) == 0 && fflush(stdout) == 0)
-        return exit_code;
-    if (err.code == ERR_NONE)
+    if (verb->run(&args, &exit_code, &err) == 0) {
+        if (fflush(stdout) == 0 && !ferror(stdout))
+            return exit_code;
         err_sys(&err, ERR_SYSTEM, "writing the output");
+        exit_code = EXIT_FAILED;
+    }
     fprintf(stderr, "rustbox %s: %s\n", verb->name, err.message);
     return exit_code != EXIT_AC ? exit_code : EXIT_FAILED;
 }
 
+/* A descriptor that the caller closed would be the next socket's number, and what is printed would
+ * go to the database or the broker. Reading or writing these fails instead. */
+static bool hold_standard_descriptors(void)
+{
+    static const int flags[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = 0; fd < (int)COUNT_OF(flags); fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags[fd]) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!hold_standard_descriptors())
+        return EXIT_FAILED;
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         int words = words_of(verbs[i], argc, argv);
         if (words == 0)
@@ -206,6 +222,9 @@ int main(int argc, char **argv)
                 argv[1][0] == 'a'   ? "admin key list"
                 : argv[1][0] == 'w' ? "webhook list"
                                     : "dead list");
+    else if (argv[1][0] == '-')
+        fprintf(stderr, "rustbox: the verb comes first, like \"list %s\"; see rustbox --help\n",
+                argv[1]);
     else
         fprintf(stderr, "rustbox: there is no verb \"%s\"; see rustbox --help\n", argv[1]);
     return EXIT_USAGE;

@@ -62,7 +62,7 @@ static int run_watch(const struct args *args, int *exit_code, struct err *err)
     }
     if (check_id(args->positional[0], exit_code, err) || api_open(args, &api, err))
         return -1;
-    int failed = api_await(api, args->positional[0], (int)timeout_s, &json, err);
+    int failed = api_await(api, args->positional[0], cli_now_ms(), (int)timeout_s, &json, err);
     if (!failed)
         *exit_code = print_result(json, args->json);
     else if (err->code == ERR_TIMEOUT)

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#define API_WAIT_S 30 /* the API's own wait, [gateway] wait_timeout */
+
 enum {
     LANGUAGE,
     STDIN,
@@ -124,7 +126,7 @@ static int make_body(const struct args *args, struct buf *body, struct err *err)
     return body->failed ? err_set(err, ERR_NO_MEMORY, "the request body") : 0;
 }
 
-/* Sends, and follows a 408 to the verdict. */
+/* Sends, and follows a 408 to the verdict. Who waits for less than the API does asks instead. */
 static int submit_and_wait(const struct args *args, struct api *api, struct span body,
                            int timeout_s, json_t **json, struct err *err)
 {
@@ -133,18 +135,20 @@ static int submit_and_wait(const struct args *args, struct api *api, struct span
     struct rnd rnd = rnd_system();
     struct uuid fresh = uuid_v7(&clock_system, &rnd);
     uuid_format(&fresh, key);
-    const char *path = args->value[NO_WAIT] ? "/api/submit?wait=false" : "/api/submit?wait=true";
+    int64_t begin_ms = cli_now_ms();
+    bool leaves = args->value[NO_WAIT] != NULL, asks = timeout_s > 0 && timeout_s <= API_WAIT_S;
+    const char *path = leaves || asks ? "/api/submit?wait=false" : "/api/submit?wait=true";
     if (api_call(api, "POST", path, body, args->value[KEY] ? args->value[KEY] : key, &status, json,
                  err))
         return -1;
-    if (status == 200 || status == 202)
+    if (status == 200 || (status == 202 && leaves))
         return 0;
-    if (status == 408 && json_text(*json, "id")[0]) {
+    if ((status == 202 || status == 408) && json_text(*json, "id")[0]) {
         char id[UUID_TEXT];
         snprintf(id, sizeof id, "%s", json_text(*json, "id"));
         json_decref(*json);
         *json = NULL;
-        return api_await(api, id, timeout_s, json, err);
+        return api_await(api, id, begin_ms, timeout_s, json, err);
     }
     api_refused(status, *json, err);
     json_decref(*json);

@@ -19,12 +19,14 @@ static int put_json_file(const char *path, struct buf *body, struct err *err)
     if (read_file(path, BODY_BYTES_MAX, &text, err))
         return -1;
     json_error_t error;
-    json_t *json = json_loadb(text.data ? text.data : "", text.len, 0, &error);
+    json_t *json = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &error);
+    if (!json)
+        return err_set(err, ERR_CONFIG, "%s: line %d: %s", path, error.line, error.text);
     bool array = json_is_array(json);
     char *compact = array ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     if (!array)
-        return err_set(err, ERR_CONFIG, "%s is no JSON array of cases (line %d)", path, error.line);
+        return err_set(err, ERR_CONFIG, "%s: a JSON array of cases expected", path);
     if (compact)
         buf_puts(body, compact);
     else

@@ -17,7 +17,7 @@ static const struct option options[] = {
 
 /* What became of it, by falling weight: the first that holds is the exit code. */
 struct finding {
-    bool open, nothing, differs, digest_broken, digest_other, digest_cut, cases_uncovered;
+    bool open, nothing, differs, digest_broken, digest_other, digest_cut, cut, cases_uncovered;
     const char *altered;
 };
 
@@ -40,7 +40,8 @@ static const char *conclusion(const struct finding *found)
            : found->digest_cut    ? "the digest given cannot be compared: the result is cut"
            : found->digest_other  ? "the result is not the one whose digest was given"
            : found->nothing       ? "nothing to decide again"
-                                  : "equal";
+           : found->cut ? "equal in what a cut result shows; its outputs and digest are not checked"
+                        : "equal";
 }
 
 static int fetch(const struct args *args, const char *id, struct buf *out, struct err *err)
@@ -215,6 +216,7 @@ static int run_verify(const struct args *args, int *exit_code, struct err *err)
         if (!check->open && !check->no_evidence) {
             found.differs = !result_check_equal(check);
             found.digest_broken = !result_check_digest_holds(check);
+            found.cut = check->cut;
             found.digest_cut = args->value[DIGEST] && check->cut;
             found.cases_uncovered =
                 check->cases_uncovered || (check->result.case_count > 0 && args->value[DIGEST] &&
@@ -246,7 +248,10 @@ const struct verb verb_verify = {
                "The digest has no key:\n"
                "whoever alters a result can make a new one, so keep it elsewhere and give it with "
                "--digest. The body that\n"
-               "a webhook brought may be cut; then verify the whole, by its id.\n\n"
+               "a webhook brought may be cut: its outputs, cases and digest are not looked at, as "
+               "the last line says.\n"
+               "Whoever alters outputs can also call them cut: verify the whole, by its id. With "
+               "--digest cut is exit 1.\n\n"
                "Exit codes of verify: 0 equal; 1 the verdict differs, or the result was altered; 2 "
                "usage; 7 the API or the\n"
                "file failed, or it is no result; 11 no verdict yet; 12 nothing to decide again: no "

@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+"""`rustbox` in clumsy hands, before an API that this test plays itself: output that cannot be written, files that are not
+there, an API that wants to be asked later or never answers.
+
+    cli.py
+
+Program from $RUSTBOX_BUILD. Exit status: 0 all held, 1 something did not.
+"""
+import http.server
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ID = "01890000-0000-7000-8000-000000000000"
+RESULT = {"id": ID, "language": "python", "job_status": "completed", "verdict": "RE", "exit_code": 3, "signal": None,
+          "stdout": "x" * 200000, "stderr": "", "evidence": {"verdict_cause": "re_nonzero_exit"}}
+PENDING = {"id": ID, "job_status": "pending"}
+LATER = {"error": "rate_limited", "message": "too many", "request_id": "r"}
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """The key says how it behaves: later:N = 429 with Retry-After N, pending = no verdict ever."""
+    protocol_version = "HTTP/1.1"
+    seen, bodies = [], []
+
+    def answer(self):
+        self.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        self.seen.append(f"{self.command} {self.path}")
+        kind = self.headers["X-API-Key"]
+        status, body, fields = 200, RESULT, {}
+        if kind.startswith("later:"):
+            status, body, fields = 429, LATER, {"Retry-After": kind[6:]}
+        elif kind == "pending" and "wait=true" in self.path:
+            time.sleep(20)
+            status, body = 408, {**PENDING, "error": "timeout", "message": "no verdict yet"}
+        elif kind == "pending":
+            status, body = 202 if self.command == "POST" else 200, PENDING
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": len(text), **fields}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *args):
+        pass
+
+
+class Cli:
+    def __init__(self, program, port, folder):
+        self.program, self.folder, self.findings, self.checks = program, folder, 0, 0
+        self.env = {"RUSTBOX_API": f"http://127.0.0.1:{port}", "RUSTBOX_KEY": "plain", "PATH": "/usr/bin:/bin"}
+
+    def check(self, words, code, says="", key="plain", shell="", seconds=15):
+        """Runs `rustbox WORDS` with what the shell adds; wants an exit code and words of its error."""
+        self.checks += 1
+        Api.seen.clear()
+        Api.bodies.clear()
+        line = f'"{self.program}" {words} {shell}'
+        try:
+            done = subprocess.run(["/bin/bash", "-c", line], env={**self.env, "RUSTBOX_KEY": key}, cwd=self.folder, timeout=seconds,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            got, error = done.returncode, done.stderr.decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            got, error = "none", f"still running after {seconds} s"
+        if got != code or says not in error:
+            self.findings += 1
+            print(f"FINDING rustbox {words} {shell} ({key}): exit code {got}, {code} expected; it says {error!r}, {says!r} expected")
+
+    def check_that(self, what, held):
+        self.checks += 1
+        if not held:
+            self.findings += 1
+            print(f"FINDING {what}")
+
+
+def outputs(cli):
+    cli.check(f"result {ID}", 1)
+    for verb in (f"result {ID}", f"result {ID} --json", "submit a.py"):
+        cli.check(verb, 7, "writing the output", shell=">/dev/full")
+        cli.check(verb, 7, "writing the output", shell=">&-")
+        cli.check(verb, 7, shell=">&- 2>&- <&-")
+        cli.check(verb, 141, shell="| head -c 5 >/dev/null; exit ${PIPESTATUS[0]}")  # SIGPIPE, as of any tool
+    cli.check("submit a.py --stdin -", 2, "Bad file descriptor", shell="<&-")
+
+
+def descriptors(cli):
+    """What is printed without standard output goes nowhere, least of all to the API: the connection has another number."""
+    trace = os.path.join(cli.folder, "numbers")
+    code = (f"import os,subprocess,sys\np = subprocess.Popen([{cli.program!r}, 'watch', {ID!r}], close_fds=True)\n"
+            f"import time; time.sleep(0.6)\nfds = {{n: os.readlink('/proc/%d/fd/%s' % (p.pid, n)) for n in '012'}}\n"
+            f"open({trace!r}, 'w').write(repr(fds)); p.terminate(); p.wait()")
+    subprocess.run(["/bin/bash", "-c", '/usr/bin/python3 -c "$1" <&- >&- 2>&-', "-", code], env={**cli.env, "RUSTBOX_KEY": "pending"}, timeout=15)
+    held = open(trace).read() if os.path.exists(trace) else "nothing"
+    cli.check_that(f"started without descriptors 0 to 2, they became {held}", held.count("/dev/null") == 3)
+
+
+def inputs(cli):
+    for words, code, says in (
+            ("submit gone.py", 2, "gone.py: No such file"), ("submit .", 2, "Is a directory"), ("submit a.xyz --language python", 0, ""),
+            ("submit a.xyz", 2, "no language"), ("submit a.py --file gone.h", 2, "gone.h"), ("submit a.py --cases gone", 2, "gone"),
+            ("submit a.py --cases object.json", 2, "a JSON array of cases"), ("submit a.py --cases twice.json", 2, "line 1: duplicate"),
+            ("submit a.py --cases broken.json", 2, "broken.json: line 2"), ("submit a.py --limit cpu_ms=-1", 2, "whole number"),
+            ("submit a.py --limit =1", 2, "NAME=VALUE"), ("submit a.py --label x", 2, "NAME=VALUE"),
+            ("submit binary.py", 2, "UTF-8"), ("submit a.py --key $'a\\nb'", 2, "line breaks"), ("submit a.py --key ''", 2, "no API key"),
+            ("submit a.py --idempotency-key $'a\\rb'", 7, "idempotency key"), ("submit", 2, "FILE is missing"),
+            ("submit a.py b.py", 2, "too many"), ("submit a.py --nothing", 2, "--nothing"), ("submit a.py --stdin", 2, "needs a value"),
+            ("--json list", 2, 'like "list --json"'), ("nothing", 2, "no verb"), ("webhook", 2, "webhook list"), ("", 2, ""),
+            ("result x", 2, "not an id"), ("watch ../../etc", 2, "not an id"), ("list --limit 501", 2, "--limit"),
+            ("list --limit x", 2, "--limit"), ("list --cursor " + "c" * 2000, 2, "too long"), ("list --api ftp://x", 7, "not supported"),
+            ("list --api http://127.0.0.1:1", 7, "is the service running"), ("balance --config gone.conf", 7, "gone.conf"),
+            ("balance --config .", 7, "directory"), ("verify --file gone", 7, "gone"), ("verify --file a.py", 7, "not a JSON object"),
+            ("verify --file object.json --digest xyz", 2, "64"), (f"verify {ID} --file a.py", 2, "not both")):
+        if code == 0:
+            cli.check(words, 1)  # the verdict of this API is RE
+        else:
+            cli.check(words, code, says, seconds=20)
+    cli.check("verify --file object.json --digest " + "a" * 64, 7, "evidence")
+
+
+def time_limits(cli):
+    began = time.monotonic()
+    cli.check("list", 7, "too many", key="later:3600")
+    cli.check("submit a.py", 7, "too many", key="later:3600")
+    cli.check_that(f"told to come back in an hour, it waited {time.monotonic() - began:.1f} s", time.monotonic() - began < 5)
+    cli.check("list", 7, "too many", key="later:1")
+    cli.check_that(f"told to come back in a second, it asked {len(Api.seen)} times", len(Api.seen) == 6)
+    for words in ("submit a.py --timeout 2", f"watch {ID} --timeout 2"):
+        began = time.monotonic()
+        cli.check(words, 11, "after 2 s", key="pending")
+        waited = time.monotonic() - began
+        cli.check_that(f"{words} took {waited:.1f} s", 1.9 <= waited < 4)
+    cli.check("submit a.py --no-wait --timeout 2", 11, key="pending")
+    cli.check_that("--no-wait asks once and does not wait", Api.seen == ["POST /api/submit?wait=false"])
+
+
+def main():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory(prefix="rustbox-cli-") as folder:
+        for name, text in (("a.py", b"print(1)\n"), ("a.xyz", b"print(1)\n"), ("binary.py", b"\xff\xfe"), ("object.json", b"{}"),
+                           ("twice.json", b'[{"stdin": "1", "stdin": "2"}]'), ("broken.json", b"[\n{,}]")):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(text)
+        cli = Cli(os.path.join(os.path.abspath(os.environ["RUSTBOX_BUILD"]), "bin/rustbox"), server.server_port, folder)
+        for part in (outputs, descriptors, inputs, time_limits):
+            part(cli)
+    print(f"{cli.checks} checks, {cli.findings} findings")
+    return 1 if cli.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
