@@ -44,15 +44,23 @@ static void forget(struct journal *journal, struct entry *entry)
     journal->count--;
 }
 
+/* The oldest that does not run; only a damaged file has so many that run. */
+static struct entry *oldest(struct journal *journal)
+{
+    for (size_t i = 0; i < journal->count; i++)
+        if (!journal->entries[i].running)
+            return &journal->entries[i];
+    return &journal->entries[0];
+}
+
 static struct entry *obtain(struct journal *journal, const struct uuid *id)
 {
     struct entry *entry = find(journal, id);
 
     if (entry)
         return entry;
-    for (size_t i = 0; journal->count == ENTRIES_MAX; i = i + 1 < ENTRIES_MAX ? i + 1 : 0)
-        if (!journal->entries[i].running)
-            forget(journal, &journal->entries[i]);
+    if (journal->count == ENTRIES_MAX)
+        forget(journal, oldest(journal));
     entry = &journal->entries[journal->count++];
     *entry = (struct entry){.id = *id};
     return entry;
@@ -120,10 +128,11 @@ static void replay_line(struct journal *journal, const char *line, size_t len)
 
     if (len == 1 && line[0] == 'D')
         apply(journal, 'D', &id, 0);
-    else if (len == 38 && line[1] == ' ' && uuid_parse(span_of(line + 2, 36), &id) == 0)
+    else if (len == 38 && memchr("SAER", line[0], 4) && line[1] == ' ' &&
+             uuid_parse(span_of(line + 2, 36), &id) == 0)
         apply(journal, line[0], &id, 0);
-    else if (len == 40 && line[0] == 'C' && line[2] >= '0' && line[2] <= '9' &&
-             uuid_parse(span_of(line + 4, 36), &id) == 0) {
+    else if (len == 40 && line[0] == 'C' && line[1] == ' ' && line[2] >= '0' && line[2] <= '9' &&
+             line[3] == ' ' && uuid_parse(span_of(line + 4, 36), &id) == 0) {
         deaths = (unsigned)(line[2] - '0');
         apply(journal, 'C', &id, deaths);
     }
@@ -141,18 +150,25 @@ static int replay(struct journal *journal, struct err *err)
     while ((len = getline(&line, &cap, file)) > 0)
         if (line[len - 1] == '\n')
             replay_line(journal, line, (size_t)len - 1);
+    int failed = ferror(file) ? err_sys(err, ERR_SYSTEM, "reading %s", journal->path) : 0;
     fclose(file);
-    return 0;
+    return failed;
 }
 
+/* A line that went out in part is taken back: it would swallow the next one. */
 static int put(struct journal *journal, const char *line, size_t len, struct err *err)
 {
     ssize_t written = write(journal->fd, line, len);
 
-    if (written != (ssize_t)len)
-        return err_sys(err, ERR_SYSTEM, "writing to %s", journal->path);
-    journal->bytes += len;
-    return 0;
+    if (written == (ssize_t)len) {
+        journal->bytes += len;
+        return 0;
+    }
+    if (written >= 0) {
+        (void)!ftruncate(journal->fd, (off_t)journal->bytes);
+        errno = ENOSPC;
+    }
+    return err_sys(err, ERR_SYSTEM, "writing to %s", journal->path);
 }
 
 static size_t render(char line[LINE_BYTES], char what, const struct uuid *id)
@@ -185,6 +201,7 @@ static int compact(struct journal *journal, struct err *err)
 {
     char next[sizeof journal->path + 8];
     int old = journal->fd, result = 0;
+    size_t old_bytes = journal->bytes;
 
     snprintf(next, sizeof next, "%s.new", journal->path);
     journal->fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -201,6 +218,7 @@ static int compact(struct journal *journal, struct err *err)
     if (result < 0) {
         close(journal->fd);
         journal->fd = old;
+        journal->bytes = old_bytes;
     } else if (old >= 0)
         close(old);
     return result;

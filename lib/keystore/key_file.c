@@ -74,8 +74,9 @@ static int decode_nodes(const uint8_t *in, struct key_nodes *out)
         node->depth = raw.depth;
         node->prefix = be64toh(raw.prefix);
         memcpy(node->key, raw.key, sizeof node->key);
+        bool zero = memcmp(raw.zeros, (const uint8_t[sizeof raw.zeros]){0}, sizeof raw.zeros) == 0;
         wipe(&raw, sizeof raw);
-        if (node->depth > TREE_DEPTH || (node->prefix & ~mask_of(node->depth)))
+        if (!zero || node->depth > TREE_DEPTH || (node->prefix & ~mask_of(node->depth)))
             return -1;
         /* the last leaf under the node before comes before this node's first */
         if (i > 0 && (node[-1].prefix | ~mask_of(node[-1].depth)) >= node->prefix)

@@ -7,7 +7,7 @@
  *
  * Errors: ERR_ERASED the key or this record's leaf is gone for good; ERR_CORRUPT the sealed bytes
  * are not what was sealed under this key and AAD; ERR_SYSTEM it cannot be told (a failing disk, no
- * rights): never taken for erased. keystore_format.h describes the file. */
+ * rights): never taken for erased. key_file.h describes the file. */
 #pragma once
 #include "lib/base/buf.h"
 #include "lib/base/err.h"

@@ -4,6 +4,8 @@
 #include "consumers/execute_rules.h"
 #include "tests/unit/unit.h"
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct err err;
@@ -197,11 +199,73 @@ static void torn_and_foreign_lines_are_passed_over(void **state)
     journal_close(journal);
     file = fopen(path, "ae");
     assert_non_null(file);
-    fputs("X nonsense\n\n\x01\xff\nE 00000000-0000-7000-8004", file); /* torn */
+    fputs("X nonsense\n\n\x01\xff\n", file);
+    fputs("C 00000000-0000-7000-8007-000000000000\n", file);
+    fputs("Cx1x00000000-0000-7000-8007-000000000000\n", file);
+    fputs("S 00000000-0000-7000-8007-000000000000\n", file);
+    fputs("D 00000000-0000-7000-8007-000000000000\n", file); /* a death has no id */
+    fputs("R 00000000-0000-7000-8007-000000000000\n", file);
+    fputs("E 00000000-0000-7000-8004", file); /* torn */
     fclose(file);
     journal = open_journal();
     assert_int_equal(deaths_of(journal, 4, true), 0);
+    deaths_of(journal, 7, false);
     ended(journal, 4);
+    journal_close(journal);
+}
+
+static void more_jobs_than_can_run_end_no_start(void **state)
+{
+    FILE *file = fopen(path, "we");
+
+    (void)state;
+    assert_non_null(file);
+    for (unsigned i = 0; i < 5000; i++)
+        fprintf(file, "S 00000000-0000-7000-8100-%012u\n", i);
+    fputs("S 00000000-0000-7000-8008-000000000000\n", file);
+    fclose(file);
+    journal_close(open_journal());
+    struct journal *journal = open_journal();
+    assert_int_equal(deaths_of(journal, 8, true), 0);
+    journal_close(journal);
+    assert_int_equal(truncate(path, 0), 0);
+}
+
+/* An unreadable file must not pass for an empty one: its suspects would be forgotten. */
+static void a_file_that_cannot_be_read_is_an_error(void **state)
+{
+    char link[] = "/tmp/rustbox-journal-link.XXXXXX", text[64];
+    struct journal *journal;
+    int fd = mkstemp(link);
+
+    (void)state;
+    close(fd);
+    unlink(link);
+    assert_int_equal(symlink("/proc/self/mem", link), 0); /* reading address 0: EIO */
+    assert_err(journal_open(link, &journal, &err), err, ERR_SYSTEM);
+    assert_true(readlink(link, text, sizeof text) > 0);
+    unlink(link);
+}
+
+static void a_full_disk_tears_no_line(void **state)
+{
+    struct journal *journal = open_journal();
+    struct uuid id = number(11);
+    struct rlimit old, room;
+
+    (void)state;
+    started(journal, 10, false);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    room = (struct rlimit){39 + 20, old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &room);
+    int failed = journal_started(journal, &id, false, &err);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(failed, -1);
+    assert_non_null(strstr(err.message, strerror(ENOSPC)));
+    ended(journal, 10); /* behind a torn line it would not be one */
+    journal = killed(journal);
+    deaths_of(journal, 10, false);
     journal_close(journal);
 }
 
@@ -238,6 +302,9 @@ int main(void)
         cmocka_unit_test(a_kill_makes_suspects_of_what_ran),
         cmocka_unit_test(a_released_job_is_not_blamed),
         cmocka_unit_test(torn_and_foreign_lines_are_passed_over),
+        cmocka_unit_test(more_jobs_than_can_run_end_no_start),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),
+        cmocka_unit_test(a_full_disk_tears_no_line),
         cmocka_unit_test(the_file_stays_bounded_and_keeps_what_matters),
     };
     int fd = mkstemp(path);
