@@ -350,6 +350,12 @@ static void create_key(struct request *req)
                    err.message);
         return;
     }
+    if (req->project->keys >= PROJECT_KEYS_MAX) {
+        http_error(req, API_ERROR_conflict,
+                   "the project has %d API keys, revoked ones included: the most there may be",
+                   PROJECT_KEYS_MAX);
+        return;
+    }
     bool test = values[1].data && span_is(values[1], "test");
     if (values[1].data && !test && !span_is(values[1], "live")) {
         http_error(req, API_ERROR_invalid_field, "kind: must be live or test");

@@ -135,6 +135,8 @@ void guard_finish(struct head *head, const char *method, const char *url, const 
         refuse(head, 400, "the method is not a token");
     else if (head->bytes + strlen(url) > HEAD_BYTES_MAX || strlen(url) > URL_BYTES_MAX)
         refuse(head, 431, "the request target is too long");
+    else if (head->nul_in_target)
+        refuse(head, 400, "the request target must not contain %00");
     else if (url[0] != '/')
         refuse(head, 400, "the request target must begin with /");
 }

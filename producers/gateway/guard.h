@@ -16,7 +16,8 @@ struct head {
     size_t count, bytes;
     unsigned hosts;
     bool chunked, has_length, expects_continue, closes, wants_problem;
-    uint64_t length; /* Content-Length */
+    bool nul_in_target; /* decoded it would end the path or a value before what follows it */
+    uint64_t length;    /* Content-Length */
     struct span api_key, authorization, idempotency_key, content_type, request_id, traceparent;
     bool has_idempotency_key;
     int status;         /* 0 = fine so far; 400, 431 */

@@ -93,8 +93,9 @@ static struct conn *conn_of(struct MHD_Connection *mhd)
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
     (void)cls;
-    (void)uri;
-    conn_enter(conn_of(mhd), CONN_HEAD);
+    struct conn *conn = conn_of(mhd);
+    conn->nul_in_target = strstr(uri, "%00") != NULL;
+    conn_enter(conn, CONN_HEAD);
     return NULL;
 }
 
@@ -257,6 +258,7 @@ static enum MHD_Result first_call(struct http *http, struct MHD_Connection *mhd,
     req->conn->req = req;
     req->received_ns = http->config.clock->wall_ns(http->config.clock);
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &req->head);
+    req->head.nul_in_target = req->conn->nul_in_target;
     judge_head(req, url, method, version);
     bool has_body = req->head.chunked || req->head.length > 0;
     if (!req->answered) {

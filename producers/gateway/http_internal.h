@@ -13,6 +13,7 @@ struct conn {
     struct due due;
     struct watch watch; /* EPOLLRDHUP while its request is parked and watched */
     struct request *req;
+    bool nul_in_target; /* of the request whose line came last */
 };
 
 struct http {

@@ -80,8 +80,9 @@ void keyring_key(struct keyring *ring, const struct uuid *project, const struct 
         key->id = *id;
         memcpy(key->hash, hash, 32);
         table_add(&ring->keys, &key->node, table_hash(hash));
+        key->project = keyring_project(ring, project);
+        key->project->keys++;
     }
-    key->project = keyring_project(ring, project);
     key->revoked |= revoked; /* a revocation is for ever, whatever is replayed later */
 }
 

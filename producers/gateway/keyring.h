@@ -18,7 +18,9 @@ struct project {
     uint64_t open_stored;
     int64_t open_tail, open_verdicts;
     int64_t asked_ms; /* when a submission came last, monotonic */
+    size_t keys;      /* revoked ones included */
 };
+#define PROJECT_KEYS_MAX 1000 /* made by the API: as many as its list shows */
 
 struct api_key {
     struct node node;

@@ -142,6 +142,8 @@ static void test_smuggling(void **state)
         {"odd name", POST "Bad(Name): 1\r\nContent-Length: 5\r\n\r\nhello"},
         {"two keys", "GET /get/x HTTP/1.1\r\nHost: a\r\nX-API-Key: good\r\nX-API-Key: b\r\n\r\n"},
         {"absolute target", "GET http://a/get/x HTTP/1.1\r\nHost: a\r\n\r\n"},
+        {"NUL in the path", "GET /get/x%00y HTTP/1.1\r\nHost: a\r\nX-API-Key: good\r\n\r\n"},
+        {"NUL in the query", "GET /get/x?a=%00 HTTP/1.1\r\nHost: a\r\nX-API-Key: good\r\n\r\n"},
         {"control in value", "GET /get/x HTTP/1.1\r\nHost: a\r\nX-A: a\x01z\r\n\r\n"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

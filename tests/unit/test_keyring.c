@@ -47,6 +47,25 @@ static void an_older_change_is_refused(void **state)
     assert_true(change(&two, T0, PLAN_trial, false));         /* each project has its own time */
 }
 
+static void a_projects_keys_are_counted_once_revoked_or_not(void **state)
+{
+    (void)state;
+    struct control_event event = {.kind = CONTROL_EVENT_key_created, .project = one, .at_ns = T0};
+    for (uint8_t i = 0; i < 3; i++) {
+        event.key = event.project;
+        event.key_sha256[0] = event.key.bytes[1] = i;
+        assert_true(keyring_apply(ring, &event));
+        assert_true(keyring_apply(ring, &event)); /* the record came again */
+    }
+    event.kind = CONTROL_EVENT_key_revoked;
+    assert_true(keyring_apply(ring, &event));
+    event.project = two;
+    event.key_sha256[0] = 9;
+    assert_true(keyring_apply(ring, &event));
+    assert_int_equal(keyring_project(ring, &one)->keys, 3);
+    assert_int_equal(keyring_project(ring, &two)->keys, 1);
+}
+
 static void a_change_older_than_what_was_loaded_is_refused(void **state)
 {
     (void)state;
@@ -78,6 +97,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_older_change_is_refused),
+        TEST(a_projects_keys_are_counted_once_revoked_or_not),
         TEST(a_change_older_than_what_was_loaded_is_refused),
         TEST(a_revoked_key_stays_revoked),
     };
