@@ -68,13 +68,15 @@ static void put_case(struct buf *text, const struct case_result *one)
     buf_printf(text, "evidence=%s\n", digest);
 }
 
-static void put_cases(struct buf *text, const struct result *result)
+static int put_cases(struct buf *text, const struct result *result, struct err *err)
 {
     BUF_AUTO struct buf cases = {.max = CASES_BYTES_MAX};
     for (size_t i = 0; i < result->case_count; i++)
         put_case(&cases, &result->cases[i]);
-    text->failed |= cases.failed;
     put_hash(text, "cases", buf_span(&cases));
+    return cases.failed ? err_set(err, ERR_TOO_LARGE, "result digest: its cases are above %d bytes",
+                                  CASES_BYTES_MAX)
+                        : 0;
 }
 
 int result_digest(const struct result *result, const struct uuid *id_shown, uint8_t out[32],
@@ -108,8 +110,8 @@ int result_digest_form(const struct result *result, const struct uuid *id_shown,
     if (result->has_evidence && evidence_encode(&result->evidence, &text, err))
         return -1;
     buf_puts(&text, "\n");
-    if (form > 1)
-        put_cases(&text, result);
+    if (form > 1 && put_cases(&text, result, err))
+        return -1;
     if (text.failed)
         return err_set(err, ERR_TOO_LARGE, "result digest: above %d bytes", TEXT_BYTES_MAX);
     sha256(buf_span(&text), out);

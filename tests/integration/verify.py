@@ -137,6 +137,9 @@ def verify_files(stack, rustbox, bodies):
     for what, altered in alterations(body):
         done = rustbox("verify", "--file", "-", text=json.dumps(altered))
         check(f"altered: {what}", done.returncode == 1, done)
+    cut = rustbox("verify", text=json.dumps({**body, "stdout": "hello", "stdout_truncated": True}))
+    check("an altered output, called cut, is not plainly equal", cut.returncode == 0 and "\nequal\n" not in cut.stdout and
+          "not checked" in cut.stdout.splitlines()[-1], cut)
     for what, words, said, code in [
             ("no JSON", [], "{", 7), ("no result", [], "{}", 7), ("an API error", [], '{"error":"not_found"}', 7),
             ("no such file", ["--file", "/nonexistent"], "", 7), ("no id", ["x"], "", 2),
