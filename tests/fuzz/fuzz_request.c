@@ -23,6 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(run->cpu_ms >= 1 && run->cpu_ms <= 600000 && run->wall_ms <= 600000);
     CHECK(run->processes >= 1 && run->processes <= 16384 && run->open_files <= 4096);
     CHECK(run->memory_bytes >= 16 << 20 && run->output_bytes <= 64 << 20);
+    CHECK(run->file_bytes <= 1 << 30 && run->stack_bytes <= 1 << 30);
+    CHECK(run->tmp_bytes >= 4096 && run->tmp_bytes <= UINT64_C(4) << 30);
     CHECK((unsigned)request.job.language < LANGUAGE_COUNT);
     CHECK(request.given.args_len <= sizeof request.given.args);
     CHECK(request.given.args_len == 0 || request.given.args[request.given.args_len - 1] == '\0');
