@@ -65,6 +65,8 @@ int config_args(int *argc, char **argv, const char *usage, struct config **out, 
             print_defaults();
         return 1;
     }
+    if (options.path && !options.path[0]) /* RUSTBOX_CONFIG= */
+        options.path = NULL;
     if (!options.path && access(SYSTEM_PATH, F_OK) == 0)
         options.path = SYSTEM_PATH;
     if (config_load(options.path, out, err))

@@ -5,6 +5,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/keystore/keystore.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 #define BROKER_TIMEOUT_MS 15000
 
@@ -48,9 +49,9 @@ int admin_open(const struct args *args, enum setting url, int64_t timeout_ms, st
     };
     if (db_open(&db, &out->db, err) == 0)
         return 0;
-    if (!args->config_path)
-        return err_wrap(err, "database of the built-in settings (--config FILE names a service's)");
-    return err_wrap(err, "database of %s", args->config_path);
+    const char *from = args->config_path ? args->config_path : getenv("RUSTBOX_CONFIG");
+    return err_wrap(err, "database of %s",
+                    from && from[0] ? from : "the defaults (--config FILE names a service's)");
 }
 
 void admin_close(struct admin *admin)

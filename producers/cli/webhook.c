@@ -320,11 +320,13 @@ static int run_redeliver(const struct args *args, int *exit_code, struct err *er
     put_option(body, "state", args->value[D_ALL_DEAD] ? "dead" : args->value[D_STATE]);
     put_option(body, "since", args->value[D_SINCE]);
     put_option(body, "until", args->value[D_UNTIL]);
-    if (json_object_size(body) == 0) {
+    bool both = args->value[D_ALL_DEAD] && args->value[D_STATE];
+    if (json_object_size(body) == 0 || both) {
         json_decref(body);
         *exit_code = EXIT_USAGE;
         return err_set(err, ERR_CONFIG,
-                       "say which: --message, --all-dead, --state, --since or --until");
+                       both ? "--all-dead is --state dead: give one of them"
+                            : "say which: --message, --all-dead, --state, --since or --until");
     }
     if (call(args, "POST", buf_text(&path), body, &answer, err))
         return -1;

@@ -105,7 +105,9 @@ bool guard_header(struct head *head, struct span name, struct span value)
     }
     if (named(name, "Content-Type"))
         return once(head, &head->content_type, value, "Content-Type is given more than once");
-    if (named(name, "X-Request-Id"))
+    if (named(name, "Content-Encoding"))
+        head->encoded |= !named(value, "identity");
+    else if (named(name, "X-Request-Id"))
         head->request_id = value;
     else if (named(name, "traceparent"))
         head->traceparent = value;

@@ -16,6 +16,7 @@ struct head {
     size_t count, bytes;
     unsigned hosts;
     bool chunked, has_length, expects_continue, closes, wants_problem;
+    bool encoded;       /* Content-Encoding, but for identity */
     bool nul_in_target; /* decoded it would end the path or a value before what follows it */
     uint64_t length;    /* Content-Length */
     struct span api_key, authorization, idempotency_key, content_type, request_id, traceparent;

@@ -228,6 +228,9 @@ static void judge_head(struct request *req, const char *url, const char *method,
     bool none = req->route->body_optional && req->head.length == 0 && !req->head.chunked;
     if (req->head.length > body_max && body_max)
         http_error(req, API_ERROR_payload_too_large, "the body is larger than %zu bytes", body_max);
+    else if (body_max && !none && req->head.encoded)
+        http_error(req, API_ERROR_unsupported_media_type,
+                   "send the body as it is, without Content-Encoding");
     else if (body_max && !none && !is_json(req->head.content_type))
         http_error(req, API_ERROR_unsupported_media_type, NULL);
 }
@@ -356,7 +359,12 @@ void http_drop_body(struct request *req)
 
 const char *http_query(struct request *req, const char *name)
 {
-    return MHD_lookup_connection_value(req->mhd, MHD_GET_ARGUMENT_KIND, name);
+    const char *value = NULL;
+    size_t len;
+    if (MHD_lookup_connection_value_n(req->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value,
+                                      &len) == MHD_NO)
+        return NULL;
+    return value ? value : "";
 }
 
 static void on_ready(struct watch *watch, unsigned events)

@@ -57,12 +57,12 @@ class Cli:
         self.program, self.folder, self.findings, self.checks = program, folder, 0, 0
         self.env = {"RUSTBOX_API": f"http://127.0.0.1:{port}", "RUSTBOX_KEY": "plain", "PATH": "/usr/bin:/bin"}
 
-    def check(self, words, code, says="", key="plain", shell="", seconds=15):
-        """Runs `rustbox WORDS` with what the shell adds; wants an exit code and words of its error."""
+    def check(self, words, code, says="", key="plain", prefix="", shell="", seconds=15):
+        """Runs `PREFIX rustbox WORDS SHELL`; wants an exit code and words of its error."""
         self.checks += 1
         Api.seen.clear()
         Api.bodies.clear()
-        line = f'"{self.program}" {words} {shell}'
+        line = f'{prefix} "{self.program}" {words} {shell}'
         try:
             done = subprocess.run(["/bin/bash", "-c", line], env={**self.env, "RUSTBOX_KEY": key}, cwd=self.folder, timeout=seconds,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -111,17 +111,20 @@ def inputs(cli):
             ("submit binary.py", 2, "UTF-8"), ("submit a.py --key $'a\\nb'", 2, "line breaks"), ("submit a.py --key ''", 2, "no API key"),
             ("submit a.py --idempotency-key $'a\\rb'", 7, "idempotency key"), ("submit", 2, "FILE is missing"),
             ("submit a.py b.py", 2, "too many"), ("submit a.py --nothing", 2, "--nothing"), ("submit a.py --stdin", 2, "needs a value"),
-            ("--json list", 2, 'like "list --json"'), ("nothing", 2, "no verb"), ("webhook", 2, "webhook list"), ("", 2, ""),
+            ("--json list", 2, 'like "list --json"'), ("nothing", 2, "no verb"), ("webhook", 2, "webhook list"),
+            (f"webhook redeliver {ID} --all-dead --state dropped", 2, "one of them"), (f"webhook redeliver {ID}", 2, "say which"), ("", 2, ""),
             ("result x", 2, "not an id"), ("watch ../../etc", 2, "not an id"), ("list --limit 501", 2, "--limit"),
             ("list --limit x", 2, "--limit"), ("list --cursor " + "c" * 2000, 2, "too long"), ("list --api ftp://x", 7, "not supported"),
             ("list --api http://127.0.0.1:1", 7, "is the service running"), ("balance --config gone.conf", 7, "gone.conf"),
-            ("balance --config .", 7, "directory"), ("verify --file gone", 7, "gone"), ("verify --file a.py", 7, "not a JSON object"),
+            ("balance --config .", 7, "directory"), ("balance --config none.conf", 7, "database of none.conf"), ("verify --file gone", 7, "gone"), ("verify --file a.py", 7, "not a JSON object"),
             ("verify --file object.json --digest xyz", 2, "64"), (f"verify {ID} --file a.py", 2, "not both")):
         if code == 0:
             cli.check(words, 1)  # the verdict of this API is RE
         else:
             cli.check(words, code, says, seconds=20)
     cli.check("verify --file object.json --digest " + "a" * 64, 7, "evidence")
+    cli.check("admin topics", 7, "database of none.conf", prefix="RUSTBOX_CONFIG=none.conf RUSTBOX_DB_URL_ADMIN='host=/nonexistent dbname=x'")
+    cli.check("admin topics", 7, "database of the defaults", prefix="RUSTBOX_CONFIG= RUSTBOX_DB_URL_ADMIN='host=/nonexistent dbname=x'")
 
 
 def time_limits(cli):
@@ -146,7 +149,8 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="rustbox-cli-") as folder:
         for name, text in (("a.py", b"print(1)\n"), ("a.xyz", b"print(1)\n"), ("binary.py", b"\xff\xfe"), ("object.json", b"{}"),
-                           ("twice.json", b'[{"stdin": "1", "stdin": "2"}]'), ("broken.json", b"[\n{,}]")):
+                           ("twice.json", b'[{"stdin": "1", "stdin": "2"}]'), ("broken.json", b"[\n{,}]"),
+                           ("none.conf", b"[db]\nurl_balance = host=/nonexistent dbname=x\n")):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(text)
         cli = Cli(os.path.join(os.path.abspath(os.environ["RUSTBOX_BUILD"]), "bin/rustbox"), server.server_port, folder)
