@@ -52,10 +52,10 @@ static void print_rows(const struct db_result *rows, const char *name, const cha
             if (json)
                 put_member(&out, columns[i],
                            db_is_null(rows, row, (int)i) ? span_of(NULL, 0) : text);
-            else if (text.len > 0)
-                buf_printf(&out, "%s%.*s", i ? "  " : "", (int)text.len, (const char *)text.data);
             else
-                buf_puts(&out, i ? "  -" : "-");
+                buf_puts(&out, i ? "  " : "");
+            if (!json)
+                put_field(&out, text.len > 0 ? text : SPAN_LIT("-"));
         }
         buf_puts(&out, json ? "}" : "\n");
     }

@@ -233,10 +233,12 @@ static int show_one(struct dead *dead, const struct record *rec, void *opaque, s
     json_t *row = json_object();
     for (size_t i = 0; i < rec->header_count && i < BUS_HEADERS_MAX; i++) {
         header(rec, rec->headers[i].name, value);
+        BUF_AUTO struct buf name = {.max = 1024};
+        put_field(&name, span_text(rec->headers[i].name));
         if (place->json)
-            json_object_set_new(row, rec->headers[i].name, json_string(value));
+            json_object_set_new(row, buf_text(&name), json_string(value));
         else
-            printf("%-14s %s\n", rec->headers[i].name, value);
+            printf("%-14s %s\n", buf_text(&name), value);
     }
     if (place->json)
         print_json(row);

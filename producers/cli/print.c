@@ -25,6 +25,38 @@ static void put_safely(const char *text, size_t len)
     }
 }
 
+void put_field(struct buf *out, struct span text)
+{
+    const char *at = text.data;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)at[i];
+        bool two = c == 0xc2 && i + 1 < text.len && (unsigned char)at[i + 1] < 0xa0;
+        if (c < ' ' || c == 0x7f || two)
+            buf_puts(out, "?");
+        else
+            buf_add(out, at + i, 1);
+        i += two;
+    }
+}
+
+int print_page(json_t *json, bool json_wanted, const char *name, void (*print)(const json_t *row))
+{
+    size_t i;
+    json_t *row;
+    if (json_wanted) {
+        print_json(json);
+    } else {
+        json_array_foreach(json_object_get(json, name), i, row)
+        {
+            print(row);
+        }
+        if (json_text(json, "next_cursor")[0])
+            printf("more: --cursor %s\n", json_text(json, "next_cursor"));
+    }
+    json_decref(json);
+    return 0;
+}
+
 void print_output(const char *title, const json_t *body, const char *name)
 {
     const json_t *value = json_object_get(body, name);

@@ -93,6 +93,14 @@ void cli_query(struct buf *path, const char *name, const char *value)
     }
 }
 
+static void print_row(const json_t *row)
+{
+    const char *verdict = json_text(row, "verdict");
+    printf("%s  %-8s %-10s %s\n", json_text(row, "id"),
+           verdict[0] ? verdict : json_text(row, "job_status"), json_text(row, "language"),
+           json_text(row, "created_at"));
+}
+
 static int run_list(const struct args *args, int *exit_code, struct err *err)
 {
     static const char *const names[] = {[LIST_CURSOR] = "cursor",
@@ -101,8 +109,7 @@ static int run_list(const struct args *args, int *exit_code, struct err *err)
                                         [LIST_LABEL] = "label"};
     BUF_AUTO struct buf path = {.max = 1000};
     int64_t limit;
-    json_t *json = NULL, *row;
-    size_t i;
+    json_t *json = NULL;
     *exit_code = EXIT_USAGE;
     if (option_number(args, LIST_LIMIT, "--limit", 20, 500, &limit, err))
         return -1;
@@ -115,22 +122,7 @@ static int run_list(const struct args *args, int *exit_code, struct err *err)
     *exit_code = EXIT_AC;
     if (get(args, buf_text(&path), &json, err))
         return -1;
-    if (args->json) {
-        print_json(json);
-    } else {
-        json_array_foreach(json_object_get(json, "submissions"), i, row)
-        {
-            const char *verdict = json_text(row, "verdict");
-            printf("%s  %-8s %-10s %s\n", json_text(row, "id"),
-                   verdict[0] ? verdict : json_text(row, "job_status"), json_text(row, "language"),
-                   json_text(row, "created_at"));
-        }
-        const char *next = json_text(json, "next_cursor");
-        if (next[0])
-            printf("more: rustbox list --cursor %s\n", next);
-    }
-    json_decref(json);
-    return 0;
+    return print_page(json, args->json, "submissions", print_row);
 }
 
 static int run_usage(const struct args *args, int *exit_code, struct err *err)

@@ -82,7 +82,9 @@ static void print_fields(const json_t *row)
     json_object_foreach((json_t *)(uintptr_t)row, name, value)
     {
         if (json_is_string(value)) {
-            printf("%-16s %s\n", name, json_string_value(value));
+            BUF_AUTO struct buf text = {.max = 8192};
+            put_field(&text, span_text(json_string_value(value)));
+            printf("%-16s %s\n", name, buf_text(&text));
         } else if (strcmp(name, "events") == 0) {
             printf("%-16s ", name);
             print_events(value);
@@ -249,8 +251,7 @@ static int list(const struct args *args, const struct table *table, int *exit_co
 {
     BUF_AUTO struct buf path = {.max = 1000};
     int64_t limit;
-    json_t *json, *row;
-    size_t i;
+    json_t *json;
     *exit_code = EXIT_USAGE;
     if (option_number(args, L_LIMIT, "--limit", 50, 500, &limit, err))
         return -1;
@@ -266,18 +267,7 @@ static int list(const struct args *args, const struct table *table, int *exit_co
         return err_set(err, ERR_CONFIG, "the options are too long");
     if (call(args, "GET", buf_text(&path), NULL, &json, err))
         return -1;
-    if (args->json) {
-        print_json(json);
-    } else {
-        json_array_foreach(json_object_get(json, table->rows), i, row)
-        {
-            table->print(row);
-        }
-        if (json_text(json, "next_cursor")[0])
-            printf("more: --cursor %s\n", json_text(json, "next_cursor"));
-    }
-    json_decref(json);
-    return 0;
+    return print_page(json, args->json, table->rows, table->print);
 }
 
 static int run_list(const struct args *args, int *exit_code, struct err *err)

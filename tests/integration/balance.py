@@ -108,6 +108,10 @@ def check(stack):
     keys = stack.rustbox("admin", "key", "list", "--project", project)[1]["keys"]
     if len(keys) != 1 or not keys[0]["revoked_at"] or key["key"][-4:] != keys[0]["hint"]:
         sys.exit(f"the key is not listed as revoked: {keys}")
+    stack.sql("UPDATE api_keys SET label = E'a\\x1b[31m\\nb\\u009b7'")  # a tenant chooses it, an operator looks at it
+    shown = run(f"{BUILD}/bin/rustbox", "admin", "key", "list", "--config", f"{stack.folder}/etc/rustbox.conf").stdout
+    if shown.count("\n") != 1 or "a?[31m?b?7" not in shown:
+        sys.exit(f"a label drives the terminal: {shown!r}")
     stack.sql("UPDATE migrations SET sha256 = repeat('0', 64)")
     if stack.rustbox("admin", "migrate", ok=(7,))[0] != 7:
         sys.exit("a changed migration went unnoticed")
