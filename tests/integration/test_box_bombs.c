@@ -209,20 +209,6 @@ static void memory_short_outside(void **state)
         fail_msg("cause %s", cause_name(decision.cause));
 }
 
-static int start(void **state)
-{
-    (void)state;
-    box_fixture_start(&fixture, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    box_fixture_stop(&fixture);
-    return 0;
-}
-
 int main(void)
 {
     struct CMUnitTest tests[COUNT_OF(bombs) + 1];
@@ -231,5 +217,5 @@ int main(void)
                                        .test_func = test_bomb,
                                        .initial_state = (void *)(uintptr_t)&bombs[i]};
     tests[COUNT_OF(bombs)] = (struct CMUnitTest)cmocka_unit_test(memory_short_outside);
-    return _cmocka_run_group_tests("box_bombs", tests, COUNT_OF(tests), start, stop);
+    return box_fixture_group(&fixture, NULL, "box_bombs", tests, COUNT_OF(tests));
 }

@@ -444,7 +444,6 @@ static void test_age(void **state)
 
 int main(void)
 {
-    box_fixture_start(&fixture, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hit_is_like_miss), cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_languages),        cmocka_unit_test(test_key),
@@ -453,7 +452,5 @@ int main(void)
         cmocka_unit_test(test_bounds),           cmocka_unit_test(test_off),
         cmocka_unit_test(test_nothing_is_left),  cmocka_unit_test(test_age),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    box_fixture_stop(&fixture);
-    return failed;
+    return box_fixture_group(&fixture, NULL, "box_cache", tests, COUNT_OF(tests));
 }

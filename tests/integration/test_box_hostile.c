@@ -323,20 +323,6 @@ static void test_few_descriptors(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    box_fixture_start(&fixture, (const char *const[]){"--slots", "2", NULL});
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    box_fixture_stop(&fixture);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,5 +337,6 @@ int main(void)
         cmocka_unit_test(test_few_descriptors),
         cmocka_unit_test(test_output_lost),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return box_fixture_group(&fixture, (const char *const[]){"--slots", "2", NULL}, "box_hostile",
+                             tests, COUNT_OF(tests));
 }

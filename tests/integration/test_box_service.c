@@ -510,20 +510,6 @@ static void test_launcher_dies(void **state)
     hello(&fixture, LANGUAGE_python, hello_py);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    box_fixture_start(&fixture, (const char *const[]){"--slots", "2", NULL});
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    box_fixture_stop(&fixture);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -542,5 +528,6 @@ int main(void)
         cmocka_unit_test(test_many_jobs_leave_nothing),
         cmocka_unit_test(test_launcher_dies),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return box_fixture_group(&fixture, (const char *const[]){"--slots", "2", NULL}, "box_service",
+                             tests, COUNT_OF(tests));
 }

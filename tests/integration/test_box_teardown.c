@@ -142,20 +142,6 @@ static void test_bomb(void **state)
     assert_true(best <= LATE_MS);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    box_fixture_start(&fixture, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    box_fixture_stop(&fixture);
-    return 0;
-}
-
 int main(void)
 {
     struct CMUnitTest tests[COUNT_OF(rows)];
@@ -163,5 +149,5 @@ int main(void)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
                                        .test_func = test_bomb,
                                        .initial_state = (void *)(uintptr_t)&rows[i]};
-    return _cmocka_run_group_tests("box_teardown", tests, COUNT_OF(tests), start, stop);
+    return box_fixture_group(&fixture, NULL, "box_teardown", tests, COUNT_OF(tests));
 }

@@ -140,6 +140,31 @@ void box_fixture_stop(struct box_fixture *fixture)
     rmdir(fixture->dir);
 }
 
+static struct box_fixture *around;
+static const char *const *around_extra;
+
+static int start_around(void **state)
+{
+    (void)state;
+    box_fixture_start(around, around_extra);
+    return 0;
+}
+
+static int stop_around(void **state)
+{
+    (void)state;
+    box_fixture_stop(around);
+    return 0;
+}
+
+int box_fixture_group(struct box_fixture *fixture, const char *const *extra, const char *name,
+                      const struct CMUnitTest *tests, size_t count)
+{
+    around = fixture;
+    around_extra = extra;
+    return _cmocka_run_group_tests(name, tests, count, start_around, stop_around);
+}
+
 struct box_job box_fixture_job(enum language language, const char *code)
 {
     struct rnd rnd = rnd_system();

@@ -3,6 +3,7 @@
 #include "sandbox/box.h"
 #include <sys/types.h>
 
+struct CMUnitTest;
 struct box_fixture {
     pid_t pid;
     char dir[64], socket[96], state[96], log[96];
@@ -19,6 +20,9 @@ int box_fixture_check(const struct box_fixture *fixture, const char *const *extr
 /* The same launcher directory and socket again, after it died. */
 void box_fixture_restart(struct box_fixture *fixture, const char *const *extra);
 void box_fixture_stop(struct box_fixture *fixture); /* SIGTERM, wait, remove the directory */
+/* Runs these tests with one launcher around all of them, started with `extra`. */
+int box_fixture_group(struct box_fixture *fixture, const char *const *extra, const char *name,
+                      const struct CMUnitTest *tests, size_t count);
 /* A job with the judge's limits, ready to be changed and submitted. */
 struct box_job box_fixture_job(enum language language, const char *code);
 /* Submits and waits up to 60 s for its report. */
