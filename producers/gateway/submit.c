@@ -67,7 +67,6 @@ static void on_rows_before(void *opaque, const struct key_record *rows, size_t c
                            const struct err *err)
 {
     struct submit *sub = opaque;
-    const struct key_record *owner = NULL;
     char field[FIELD_NAME];
     struct err ignored;
     sub->asked = false;
@@ -75,7 +74,7 @@ static void on_rows_before(void *opaque, const struct key_record *rows, size_t c
         submit_finish(sub);
         return;
     }
-    if (!err->code && (owner = owner_find(rows, count, uuid_day(&sub->id)))) {
+    if (!err->code && owner_find(rows, count, uuid_day(&sub->id))) {
         submit_tell_judged(sub, rows, count);
         return;
     }
