@@ -1,20 +1,8 @@
-/* The clear envelope as Kafka headers: one table of fields with how each is written and read.
- * Reading is strict by writing again: a header whose text is not exactly what this file would write
- * for the value it read is malformed, so one record has one text and one signature. */
-#include "schemas/envelope.h"
-#include "lib/base/enc.h"
+/* The clear envelope as Kafka headers: one table of fields (envelope_fields.c), written and read
+ * here. Reading is strict by writing again: a header whose text is not exactly what this file would
+ * write for the value it read is malformed, so one record has one text and one signature. */
 #include "lib/base/strict.h"
-#include <inttypes.h>
-#include <stdio.h>
-
-static const struct {
-    const char *name;
-    uint16_t version;
-} records[RECORD_COUNT] = {
-#define RECORD(name, version, ...) [RECORD_##name] = {#name, version},
-#include "schemas/records.def"
-#undef RECORD
-};
+#include "schemas/envelope_impl.h"
 
 static const struct {
     const char *text;
@@ -24,38 +12,6 @@ static const struct {
 #include "schemas/webhook_events.def"
 #undef WEBHOOK_EVENT
 };
-
-#define ID_MS_END INT64_C(253402300800000) /* year 10000: its day has no ten-character text */
-#define VALUE_MAX 200
-
-struct text {
-    char data[VALUE_MAX];
-};
-
-const char *record_name(enum record_type type)
-{
-    CHECK((unsigned)type < RECORD_COUNT);
-    return records[type].name;
-}
-
-/* Records that speak of one submission and carry everything about it. */
-static bool of_submission(const struct envelope *env)
-{
-    return env->type == RECORD_submission || env->type == RECORD_job ||
-           env->type == RECORD_verdict || env->type == RECORD_progress;
-}
-
-/* One message to one endpoint, and what came of it. */
-static bool of_message(const struct envelope *env)
-{
-    return env->type == RECORD_webhook || env->type == RECORD_attempt;
-}
-
-static bool has_subject(const struct envelope *env)
-{
-    return of_submission(env) || of_message(env) || env->type == RECORD_control ||
-           env->type == RECORD_endpoint;
-}
 
 const char *webhook_event_name(enum webhook_event event)
 {
@@ -80,441 +36,18 @@ bool webhook_event_subscribable(enum webhook_event event)
     return events[event].subscribable;
 }
 
-/* ---- the fields: put returns false when the record does not carry the field ---- */
-
-/* printf is most of what an envelope costs: plain text and small numbers go without. */
-static char *put_text(char *at, const char *text)
-{
-    size_t len = strlen(text);
-    memcpy(at, text, len + 1);
-    return at + len;
-}
-
-static char *put_u64(char *at, uint64_t number)
-{
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    while (count > 0)
-        *at++ = digits[--count];
-    *at = '\0';
-    return at;
-}
-
-static bool put_type(const struct envelope *env, struct text *out)
-{
-    char *at = put_text(out->data, record_name(env->type));
-    *at++ = '/';
-    put_u64(at, env->version);
-    return true;
-}
-
-static bool get_type(struct span value, struct envelope *env)
-{
-    for (unsigned i = 0; i < RECORD_COUNT; i++) {
-        size_t len = strlen(records[i].name);
-        if (value.len <= len + 1 || memcmp(value.data, records[i].name, len) != 0)
-            continue;
-        struct span version = span_of((const char *)value.data + len + 1, value.len - len - 1);
-        uint64_t number;
-        if (((const char *)value.data)[len] != '/' || span_u64(version, &number))
-            continue;
-        env->type = (enum record_type)i;
-        env->version = records[i].version;
-        return number == records[i].version;
-    }
-    return false;
-}
-
-static bool put_id(const struct envelope *env, struct text *out)
-{
-    if (!has_subject(env))
-        return false;
-    uuid_format(&env->id, out->data);
-    return true;
-}
-
-static bool get_id(struct span value, struct envelope *env)
-{
-    char text[UUID_TEXT];
-    if (uuid_parse(value, &env->id) || !uuid_is_v7(&env->id) || uuid_ms(&env->id) >= ID_MS_END)
-        return false;
-    uuid_format(&env->id, text);
-    return span_is(value, text); /* here, because has_id depends on it */
-}
-
-static bool put_day(const struct envelope *env, struct text *out)
-{
-    if (!has_subject(env))
-        return false;
-    day_format(uuid_day(&env->id), out->data);
-    return true;
-}
-
-/* The id says the day; the canonical check refuses any other text. */
-static bool get_nothing(struct span value, struct envelope *env)
-{
-    (void)value;
-    (void)env;
-    return true;
-}
-
-static bool put_project(const struct envelope *env, struct text *out)
-{
-    if (!has_subject(env))
-        return false;
-    uuid_format(&env->project, out->data);
-    return true;
-}
-
-static bool get_project(struct span value, struct envelope *env)
-{
-    return uuid_parse(value, &env->project) == 0;
-}
-
-static bool put_key(const struct envelope *env, struct text *out)
-{
-    if (!of_submission(env) && (env->type != RECORD_webhook || env->retention_class == 0))
-        return false;
-    snprintf(out->data, sizeof out->data, "%u-%016" PRIx64, env->retention_class, env->key_number);
-    return true;
-}
-
-static bool get_key(struct span value, struct envelope *env)
-{
-    const char *text = value.data;
-    const char *dash = value.len > 17 ? text + value.len - 17 : NULL;
-    uint64_t class_days;
-    uint8_t number[8];
-    if (!dash || *dash != '-' || span_u64(span_of(text, value.len - 17), &class_days) ||
-        hex_decode(span_of(dash + 1, 16), number, sizeof number))
-        return false;
-    if (class_days != 7 && class_days != 30 && class_days != 90 && class_days != 365)
-        return false;
-    env->retention_class = (uint16_t)class_days;
-    env->key_number = 0;
-    for (int i = 0; i < 8; i++)
-        env->key_number = env->key_number << 8 | number[i];
-    return true;
-}
-
-static bool put_key_hash(const struct envelope *env, struct text *out)
-{
-    if (!env->keyed || !of_submission(env))
-        return false;
-    hex_encode(env->key_hash, sizeof env->key_hash, out->data);
-    return true;
-}
-
-static bool get_key_hash(struct span value, struct envelope *env)
-{
-    env->keyed = true;
-    return hex_decode(value, env->key_hash, sizeof env->key_hash) == 0;
-}
-
-static bool put_fingerprint(const struct envelope *env, struct text *out)
-{
-    if (!env->keyed || !of_submission(env))
-        return false;
-    hex_encode(env->fingerprint, sizeof env->fingerprint, out->data);
-    return true;
-}
-
-static bool get_fingerprint(struct span value, struct envelope *env)
-{
-    env->keyed = true; /* without key-hash: found missing */
-    return hex_decode(value, env->fingerprint, sizeof env->fingerprint) == 0;
-}
-
-static bool put_language(const struct envelope *env, struct text *out)
-{
-    if (!of_submission(env))
-        return false;
-    put_text(out->data, language_name(env->language));
-    return true;
-}
-
-static bool get_language(struct span value, struct envelope *env)
-{
-    return language_find(value, &env->language) == 0;
-}
-
-static bool put_profile(const struct envelope *env, struct text *out)
-{
-    if (!of_submission(env))
-        return false;
-    put_text(out->data, profile_name(env->profile));
-    return true;
-}
-
-static bool get_profile(struct span value, struct envelope *env)
-{
-    return profile_find(value, &env->profile) == 0;
-}
-
-static bool put_lane(const struct envelope *env, struct text *out)
-{
-    put_text(out->data, env->lane == LANE_BATCH ? "batch" : "interactive");
-    return of_submission(env);
-}
-
-static bool get_lane(struct span value, struct envelope *env)
-{
-    env->lane = span_is(value, "batch") ? LANE_BATCH : LANE_INTERACTIVE;
-    return true;
-}
-
-static bool put_endpoint(const struct envelope *env, struct text *out)
-{
-    if (!of_message(env))
-        return false;
-    uuid_format(&env->endpoint, out->data);
-    return true;
-}
-
-static bool get_endpoint(struct span value, struct envelope *env)
-{
-    return uuid_parse(value, &env->endpoint) == 0;
-}
-
-static bool put_event(const struct envelope *env, struct text *out)
-{
-    if (!of_message(env))
-        return false;
-    put_text(out->data, webhook_event_name(env->event));
-    return true;
-}
-
-static bool get_event(struct span value, struct envelope *env)
-{
-    return webhook_event_find(value, &env->event) == 0;
-}
-
-static bool put_message(const struct envelope *env, struct text *out)
-{
-    if (!of_message(env))
-        return false;
-    uuid_format(&env->message, out->data);
-    return true;
-}
-
-static bool get_message(struct span value, struct envelope *env)
-{
-    return uuid_parse(value, &env->message) == 0;
-}
-
-static bool put_generation(const struct envelope *env, struct text *out)
-{
-    put_u64(out->data, env->generation);
-    return env->generation > 0;
-}
-
-static bool get_generation(struct span value, struct envelope *env)
-{
-    uint64_t number;
-    if (span_u64(value, &number) || number == 0 || number > UINT32_MAX)
-        return false;
-    env->generation = (uint32_t)number;
-    return true;
-}
-
-static bool put_attempt(const struct envelope *env, struct text *out)
-{
-    put_u64(out->data, env->attempt);
-    return env->attempt > 0;
-}
-
-static bool get_attempt(struct span value, struct envelope *env)
-{
-    uint64_t number;
-    if (span_u64(value, &number) || number == 0 || number > UINT32_MAX)
-        return false;
-    env->attempt = (uint32_t)number;
-    return true;
-}
-
-static bool put_not_before(const struct envelope *env, struct text *out)
-{
-    if (env->not_before_ms <= 0)
-        return false;
-    put_u64(out->data, (uint64_t)env->not_before_ms);
-    return true;
-}
-
-static bool get_not_before(struct span value, struct envelope *env)
-{
-    uint64_t number;
-    if (span_u64(value, &number) || number == 0 || number > INT64_MAX)
-        return false;
-    env->not_before_ms = (int64_t)number;
-    return true;
-}
-
-/* A word: so that no value can hold the "\n" or "=" of the signed text. */
-static bool get_word(struct span value, char *out, size_t size)
-{
-    const unsigned char *text = value.data;
-    for (size_t i = 0; i < value.len; i++) {
-        bool alnum =
-            (text[i] >= '0' && text[i] <= '9') || ((text[i] | 32) >= 'a' && (text[i] | 32) <= 'z');
-        if (!alnum && text[i] != '.' && text[i] != '_' && text[i] != '-')
-            return false;
-    }
-    return value.len > 0 && span_copy(value, out, size) == 0;
-}
-
-static bool put_word(const char *word, struct text *out)
-{
-    put_text(out->data, word);
-    return word[0] != '\0';
-}
-
-static bool put_origin(const struct envelope *env, struct text *out)
-{
-    return put_word(env->origin, out);
-}
-
-static bool get_origin(struct span value, struct envelope *env)
-{
-    return get_word(value, env->origin, sizeof env->origin);
-}
-
-static bool put_policy(const struct envelope *env, struct text *out)
-{
-    return put_word(env->policy, out);
-}
-
-static bool get_policy(struct span value, struct envelope *env)
-{
-    return get_word(value, env->policy, sizeof env->policy);
-}
-
-static bool put_traceparent(const struct envelope *env, struct text *out)
-{
-    return put_word(env->traceparent, out);
-}
-
-static bool get_traceparent(struct span value, struct envelope *env)
-{
-    return traceparent_valid(value) &&
-           span_copy(value, env->traceparent, sizeof env->traceparent) == 0;
-}
-
-static bool put_times(const struct envelope *env, struct text *out)
-{
-    const struct stage_times *times = &env->times;
-    if (!of_submission(env))
-        return false;
-    snprintf(out->data, sizeof out->data,
-             "%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64, times->received,
-             times->produced, times->validated, times->admitted, times->dequeued);
-    return true;
-}
-
-static bool get_times(struct span value, struct envelope *env)
-{
-    int64_t *const fields[] = {&env->times.received, &env->times.produced, &env->times.validated,
-                               &env->times.admitted, &env->times.dequeued};
-    const char *at = value.data, *end = at + value.len;
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        const char *comma = i + 1 < COUNT_OF(fields) ? memchr(at, ',', (size_t)(end - at)) : end;
-        uint64_t number;
-        if (!comma || span_u64(span_of(at, (size_t)(comma - at)), &number) || number > INT64_MAX)
-            return false;
-        *fields[i] = (int64_t)number;
-        at = comma + (comma < end);
-    }
-    return true;
-}
-
-static bool put_digest(const struct envelope *env, struct text *out)
-{
-    if (!has_subject(env))
-        return false;
-    hex_encode(env->digest, sizeof env->digest, out->data);
-    return true;
-}
-
-static bool get_digest(struct span value, struct envelope *env)
-{
-    return hex_decode(value, env->digest, sizeof env->digest) == 0;
-}
-
-static bool put_signer(const struct envelope *env, struct text *out)
-{
-    return put_word(env->signer, out);
-}
-
-static bool get_signer(struct span value, struct envelope *env)
-{
-    return get_word(value, env->signer, sizeof env->signer);
-}
-
-static bool put_signature(const struct envelope *env, struct text *out)
-{
-    if (!env->is_signed)
-        return false;
-    hex_encode(env->signature, sizeof env->signature, out->data);
-    return true;
-}
-
-static bool get_signature(struct span value, struct envelope *env)
-{
-    env->is_signed = true;
-    return hex_decode(value, env->signature, sizeof env->signature) == 0;
-}
-
-enum { FIELD_TYPE, FIELD_ID };
-static const struct field {
-    const char *name;
-    bool (*put)(const struct envelope *env, struct text *out);
-    bool (*get)(struct span value, struct envelope *env);
-    const char *rule;
-} fields[] = {
-    [FIELD_TYPE] = {"type", put_type, get_type,
-                    "a known record type and version, like submission/1"},
-    [FIELD_ID] = {"id", put_id, get_id, "a UUIDv7 in lower case"},
-    {"day", put_day, get_nothing, "the id's UTC day"},
-    {"project", put_project, get_project, "a UUID in lower case"},
-    {"key", put_key, get_key, "CLASS-NUMBER with class 7, 30, 90 or 365 and 16 hexadecimal digits"},
-    {"key-hash", put_key_hash, get_key_hash, "64 hexadecimal digits"},
-    {"fingerprint", put_fingerprint, get_fingerprint, "64 hexadecimal digits"},
-    {"language", put_language, get_language, "a canonical language name"},
-    {"profile", put_profile, get_profile, "judge or agent"},
-    {"lane", put_lane, get_lane, "interactive or batch"},
-    {"endpoint", put_endpoint, get_endpoint, "a UUID in lower case"},
-    {"event", put_event, get_event, "a name of webhook_events.def"},
-    {"message", put_message, get_message, "a UUID in lower case"},
-    {"generation", put_generation, get_generation, "a number above 0"},
-    {"attempt", put_attempt, get_attempt, "a number above 0"},
-    {"not-before", put_not_before, get_not_before, "Unix milliseconds above 0"},
-    {"origin", put_origin, get_origin, "1 to 15 of A-Z a-z 0-9 . _ -"},
-    {"policy", put_policy, get_policy, "1 to 15 of A-Z a-z 0-9 . _ -"},
-    {"traceparent", put_traceparent, get_traceparent, "W3C Trace Context, version 00"},
-    {"times", put_times, get_times, "five numbers of Unix nanoseconds"},
-    {"digest", put_digest, get_digest, "64 hexadecimal digits"},
-    {"signer", put_signer, get_signer, "1 to 23 of A-Z a-z 0-9 . _ -"},
-    {"signature", put_signature, get_signature, "64 hexadecimal digits"},
-};
-#define FIELDS COUNT_OF(fields)
-_Static_assert(FIELDS <= ENVELOPE_HEADERS_MAX, "a header for each field");
-
-/* ---- the whole ---- */
-
 size_t envelope_encode(const struct envelope *env, struct arena *arena,
                        struct header headers[ENVELOPE_HEADERS_MAX])
 {
     size_t count = 0;
-    for (size_t i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < ENVELOPE_FIELDS; i++) {
         struct text text;
-        if (!fields[i].put(env, &text))
+        if (!envelope_fields[i].put(env, &text))
             continue;
         char *copy = arena_text(arena, span_text(text.data));
         if (!copy)
             return 0;
-        headers[count++] = (struct header){fields[i].name, span_text(copy)};
+        headers[count++] = (struct header){envelope_fields[i].name, span_text(copy)};
     }
     return count;
 }
@@ -523,11 +56,11 @@ int envelope_signed_text(const struct envelope *env, struct buf *out, struct err
 {
     if (env->signer[0] == '\0')
         return err_set(err, ERR_BUG, "signed text: no signer");
-    for (size_t i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < ENVELOPE_FIELDS; i++) {
         struct text text;
-        if (fields[i].put == put_signature || !fields[i].put(env, &text))
+        if (i == FIELD_SIGNATURE || !envelope_fields[i].put(env, &text))
             continue;
-        buf_puts(out, fields[i].name);
+        buf_puts(out, envelope_fields[i].name);
         buf_add(out, "=", 1);
         buf_puts(out, text.data);
         buf_add(out, "\n", 1);
@@ -537,9 +70,9 @@ int envelope_signed_text(const struct envelope *env, struct buf *out, struct err
 
 static const struct field *field_named(const char *name)
 {
-    for (size_t i = 0; i < FIELDS; i++)
-        if (strcmp(fields[i].name, name) == 0)
-            return &fields[i];
+    for (size_t i = 0; i < ENVELOPE_FIELDS; i++)
+        if (strcmp(envelope_fields[i].name, name) == 0)
+            return &envelope_fields[i];
     return NULL;
 }
 
@@ -557,7 +90,7 @@ static void check_field(const struct field *field, const struct header *given,
 {
     struct text text;
     bool wanted = field->put(env, &text);
-    if (!wanted || field->put == put_times)
+    if (!wanted || field == &envelope_fields[FIELD_TIMES])
         wanted = wanted && given;
     else if (!given)
         complain(field, "is missing", err);
@@ -568,8 +101,8 @@ static void check_field(const struct field *field, const struct header *given,
 int envelope_decode(const struct header *headers, size_t count, struct envelope *out, bool *has_id,
                     struct err *err)
 {
-    const struct header *given[FIELDS] = {NULL};
-    bool read[FIELDS] = {false};
+    const struct header *given[ENVELOPE_FIELDS] = {NULL};
+    bool read[ENVELOPE_FIELDS] = {false};
     struct err found = {.code = ERR_NONE};
     *out = (struct envelope){.type = RECORD_COUNT};
     *has_id = false;
@@ -577,7 +110,7 @@ int envelope_decode(const struct header *headers, size_t count, struct envelope 
         const struct field *field = field_named(headers[i].name);
         if (!field)
             continue;
-        size_t n = (size_t)(field - fields);
+        size_t n = (size_t)(field - envelope_fields);
         if (given[n])
             complain(field, "is there twice", &found);
         read[n] = !given[n] && headers[i].value.data && field->get(headers[i].value, out);
@@ -587,10 +120,10 @@ int envelope_decode(const struct header *headers, size_t count, struct envelope 
     }
     *has_id = read[FIELD_ID];
     if (!given[FIELD_TYPE])
-        complain(&fields[FIELD_TYPE], "is missing", &found);
+        complain(&envelope_fields[FIELD_TYPE], "is missing", &found);
     if (found.code == ERR_NONE) {
-        for (size_t i = 0; i < FIELDS; i++)
-            check_field(&fields[i], given[i], out, &found);
+        for (size_t i = 0; i < ENVELOPE_FIELDS; i++)
+            check_field(&envelope_fields[i], given[i], out, &found);
         if (of_submission(out) && out->origin[0] == '\0')
             complain(field_named("origin"), "is missing", &found);
         if (out->is_signed != (out->signer[0] != '\0'))
