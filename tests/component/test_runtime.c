@@ -1,49 +1,16 @@
-/* The runtime around small stages, on the bus in memory: batches, tickets, errors, rebalances,
- * shutdown. */
-#include "consumers/runtime/runtime.h"
-#include "tests/support/bus_memory.h"
-#include "tests/unit/unit.h"
+/* The runtime around small stages, on the bus in memory: batches, sources, errors, shutdown. */
+#include "tests/component/runtime_bench.h"
 #include <fcntl.h>
 #include <unistd.h>
 
-static struct err err;
-static struct config *config;
-
 /* ---- a stage that copies each record to `verdicts`, with errors on demand ---- */
 static struct {
-    size_t calls, records, largest, empty_calls, reopened;
+    size_t calls, records, largest, empty_calls;
     int fail_with, fail_times;
     int64_t stored[24]; /* the database's next_offset of submissions */
     int64_t last_store;
     bool add_dead, add_nothing;
 } seen;
-
-static int add_copy(struct outbox *out, const struct record *rec, struct err *why)
-{
-    struct rnd rnd = rnd_seeded((uint64_t)rec->offset * 24 + (uint64_t)rec->partition);
-    struct envelope env = {.type = RECORD_verdict, .version = 1};
-
-    env.id = uuid_v7_at(1000000 + rec->offset, &rnd);
-    env.project = env.id;
-    env.retention_class = 30;
-    snprintf(env.origin, sizeof env.origin, "execute");
-    snprintf(env.policy, sizeof env.policy, "1");
-    return outbox_add(out, TOPIC_verdicts, &env, rec->value, why);
-}
-
-static int open_stage(const struct stage_env *env, void **self, struct err *why)
-{
-    (void)env, (void)why;
-    *self = &seen;
-    return 0;
-}
-
-static int reopen_stage(void *self, struct err *why)
-{
-    (void)self, (void)why;
-    seen.reopened++;
-    return 0;
-}
 
 static int handle(void *self, const struct batch *batch, struct outbox *out, struct err *why)
 {
@@ -74,7 +41,6 @@ static int load_offsets(void *self, struct mark *marks, size_t count, struct err
     return 0;
 }
 
-static const enum topic inputs[] = {TOPIC_submissions}, outputs[] = {TOPIC_verdicts};
 static const struct stage batch_stage = {.name = "copy",
                                          .group = "copy",
                                          .kind = STAGE_BATCH,
@@ -86,91 +52,6 @@ static const struct stage batch_stage = {.name = "copy",
                                          .open = open_stage,
                                          .reopen = reopen_stage,
                                          .handle = handle};
-
-/* ---- a stage that keeps tickets until told ---- */
-#define ROOM 4
-static struct {
-    struct ticket *tickets[ROOM];
-    int64_t offsets[ROOM];
-    size_t count, started, revoked;
-    int fail_times;
-    int64_t asked_ms;
-} desk;
-
-static enum stage_start start(void *self, struct ticket *ticket, const struct record *rec,
-                              struct err *why)
-{
-    (void)self;
-    if (desk.count == ROOM)
-        return STAGE_FULL;
-    if (desk.fail_times > 0) {
-        desk.fail_times--;
-        err_set(why, ERR_LAUNCHER, "on demand");
-        return STAGE_ERROR;
-    }
-    if (add_copy(ticket_outbox(ticket), rec, why) < 0)
-        return STAGE_ERROR;
-    desk.tickets[desk.count] = ticket;
-    desk.offsets[desk.count++] = rec->offset;
-    desk.started++;
-    return STAGE_STARTED;
-}
-
-static int ready(void *self, struct err *why)
-{
-    (void)self, (void)why;
-    desk.asked_ms = clock_mono_ms(&clock_system);
-    return 0;
-}
-
-static void revoked(void *self, struct ticket *const *tickets, size_t count)
-{
-    (void)self, (void)tickets;
-    assert_int_equal(count, desk.count);
-    desk.revoked += count;
-    desk.count = 0;
-}
-
-static size_t draining(void *self)
-{
-    (void)self;
-    return desk.count;
-}
-
-static int64_t soon_due(void *self)
-{
-    (void)self;
-    return desk.asked_ms + 4;
-}
-
-static const struct stage async_stage = {.name = "desk",
-                                         .group = "desk",
-                                         .kind = STAGE_ASYNC,
-                                         .offsets = OFFSETS_KAFKA,
-                                         .inputs = inputs,
-                                         .input_count = 1,
-                                         .outputs = outputs,
-                                         .output_count = 1,
-                                         .open = open_stage,
-                                         .reopen = reopen_stage,
-                                         .start = start,
-                                         .ready = ready,
-                                         .next_due_ms = soon_due,
-                                         .revoked = revoked,
-                                         .draining = draining};
-
-static void finish(int64_t offset)
-{
-    for (size_t i = 0; i < desk.count; i++)
-        if (desk.offsets[i] == offset) {
-            ticket_finish(desk.tickets[i]);
-            desk.count--;
-            desk.tickets[i] = desk.tickets[desk.count];
-            desk.offsets[i] = desk.offsets[desk.count];
-            return;
-        }
-    fail_msg("no ticket of offset %ld", (long)offset);
-}
 
 /* ---- a source of numbers ---- */
 static struct {
@@ -220,51 +101,14 @@ static const struct stage source_stage = {.name = "well",
                                           .acked = drawn,
                                           .next_due_ms = never_due};
 
-/* ---- the frame ---- */
 static int before(void **state)
 {
     (void)state;
     memset(&seen, 0, sizeof seen);
-    memset(&desk, 0, sizeof desk);
     memset(&well, 0, sizeof well);
+    reopened = 0;
     bus_memory_reset();
     return 0;
-}
-
-static struct runtime *open_runtime(const struct stage *stage)
-{
-    struct runtime_options options = {stage, config, "test-1", clock_system, rnd_seeded(1)};
-    struct runtime *rt;
-
-    assert_ok(runtime_open(&options, &rt, &err), err);
-    return rt;
-}
-
-static void turns(struct runtime *rt, int count)
-{
-    while (count-- > 0)
-        runtime_turn(rt, 5);
-}
-
-/* Longer than the pause between two commits. */
-static void settle(struct runtime *rt)
-{
-    turns(rt, 60);
-}
-
-static void append(size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        bus_memory_append(TOPIC_submissions, 3, SPAN_LIT("k"), NULL, 0, SPAN_LIT("value"));
-}
-
-static void end(struct runtime *rt)
-{
-    runtime_stop(rt);
-    for (int i = 0; i < 1000 && runtime_turn(rt, 5); i++)
-        ;
-    runtime_close(rt);
-    assert_int_equal(bus_memory_open_records(), 0);
 }
 
 static void a_batch_is_at_most_200_and_commits_after_acknowledgement(void **state)
@@ -298,7 +142,7 @@ static void a_systemic_error_repeats_the_batch_and_skips_nothing(void **state)
     seen.fail_with = ERR_DATABASE;
     seen.fail_times = 2;
     turns(rt, 100);
-    assert_int_equal(seen.reopened, 2);
+    assert_int_equal(reopened, 2);
     assert_int_equal(seen.records, 4);
     assert_int_equal(bus_memory_count(TOPIC_verdicts), 4); /* nothing of the failed attempts left */
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 4);
@@ -480,159 +324,6 @@ static void a_dead_record_of_the_largest_size_still_fits(void **state)
     free(huge);
 }
 
-static void tickets_commit_the_contiguous_low_water_mark(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(3);
-    turns(rt, 3);
-    assert_int_equal(desk.count, 3);
-    finish(2);
-    finish(1);
-    settle(rt);
-    assert_int_equal(bus_memory_count(TOPIC_verdicts), 2);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 0); /* 0 is open */
-    finish(0);
-    settle(rt);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
-    end(rt);
-}
-
-static void a_mark_waits_for_the_outputs_acknowledgement(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(1);
-    turns(rt, 3);
-    bus_memory_hold_acks(true);
-    finish(0);
-    settle(rt);
-    assert_true(bus_memory_committed(TOPIC_submissions, 3) <= 0);
-    bus_memory_hold_acks(false);
-    settle(rt);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
-    end(rt);
-}
-
-static void without_room_the_topic_is_paused_and_nothing_is_lost(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(10);
-    turns(rt, 5);
-    assert_int_equal(desk.started, ROOM);
-    assert_int_equal(bus_memory_paused(TOPIC_submissions), 24);
-    for (int64_t offset = 0; offset < 10; offset++) {
-        finish(offset);
-        settle(rt);
-    }
-    assert_int_equal(bus_memory_paused(TOPIC_submissions), 0);
-    assert_int_equal(desk.started, 10);
-    assert_int_equal(bus_memory_count(TOPIC_verdicts), 10);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 10);
-    end(rt);
-}
-
-static void revoked_tickets_are_abandoned_and_read_again(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(3);
-    turns(rt, 3);
-    finish(0);
-    turns(rt, 2); /* acknowledged, perhaps not yet committed */
-    bus_memory_rebalance(false);
-    turns(rt, 5);
-    assert_int_equal(desk.revoked, 2);
-    assert_true(bus_memory_committed(TOPIC_submissions, 3) >= 1);
-    assert_int_equal(desk.started, 5);
-    finish(1);
-    finish(2);
-    settle(rt);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
-    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
-    end(rt);
-}
-
-static void nobody_waits_for_a_commit(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(3);
-    turns(rt, 3);
-    bus_memory_hold_commits(true);
-    finish(0);
-    settle(rt); /* a commit is open, and stays so */
-    finish(1);
-    finish(2);
-    append(1);
-    settle(rt);
-    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
-    assert_int_equal(desk.started, 4);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), -1);
-    bus_memory_hold_commits(false);
-    settle(rt);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
-    finish(3);
-    end(rt);
-}
-
-static void an_error_of_start_repeats_what_is_open(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(2);
-    turns(rt, 3);
-    desk.fail_times = 1;
-    append(1);
-    turns(rt, 60);
-    assert_int_equal(desk.revoked, 2);
-    assert_int_equal(seen.reopened, 1);
-    assert_int_equal(desk.count, 3);
-    for (int64_t offset = 0; offset < 3; offset++)
-        finish(offset);
-    turns(rt, 20);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
-    end(rt);
-}
-
-static void a_failed_commit_is_made_up_for(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(2);
-    bus_memory_fail_commits(1, ERR_BROKER);
-    turns(rt, 3);
-    finish(0);
-    turns(rt, 300);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
-    end(rt);
-}
-
-static void a_stop_waits_for_open_tickets_and_commits(void **state)
-{
-    struct runtime *rt = open_runtime(&async_stage);
-
-    (void)state;
-    append(2);
-    turns(rt, 3);
-    runtime_stop(rt);
-    append(1);
-    turns(rt, 5);
-    assert_int_equal(desk.started, 2);
-    finish(0);
-    finish(1);
-    end(rt);
-    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 2);
-}
-
 static void a_source_marks_after_the_acknowledgement_and_is_asked_again(void **state)
 {
     struct runtime *rt = open_runtime(&source_stage);
@@ -662,7 +353,7 @@ static void a_source_that_cannot_mark_begins_again(void **state)
     well.waiting = 2;
     well.fail_times = 1;
     turns(rt, 100);
-    assert_int_equal(seen.reopened, 1);
+    assert_int_equal(reopened, 1);
     assert_int_equal(well.marked, 2);
     assert_int_equal(bus_memory_count(TOPIC_verdicts), 4); /* repeated, none skipped */
     end(rt);
@@ -699,20 +390,12 @@ int main(void)
         TEST(marks_with_the_batch_wait_for_its_dead_letters),
         TEST(a_stop_stores_the_last_marks),
         TEST(a_dead_record_of_the_largest_size_still_fits),
-        TEST(tickets_commit_the_contiguous_low_water_mark),
-        TEST(a_mark_waits_for_the_outputs_acknowledgement),
-        TEST(without_room_the_topic_is_paused_and_nothing_is_lost),
-        TEST(revoked_tickets_are_abandoned_and_read_again),
-        TEST(nobody_waits_for_a_commit),
-        TEST(an_error_of_start_repeats_what_is_open),
-        TEST(a_failed_commit_is_made_up_for),
-        TEST(a_stop_waits_for_open_tickets_and_commits),
         TEST(a_source_marks_after_the_acknowledgement_and_is_asked_again),
         TEST(a_source_that_cannot_mark_begins_again),
         TEST(a_stop_waits_for_a_source_and_marks),
     };
 
-    if (config_load(NULL, &config, &err) < 0)
+    if (runtime_bench_open() < 0)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
