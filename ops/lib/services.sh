@@ -15,6 +15,19 @@ as_user() { # runs a command as the system user
 
 # ---- the state directory ----
 
+# All that may lie in one. Nothing else is ever removed, and a directory that holds anything else is not taken for one.
+STATE_NAMES=(.lock bin box dev.env dev.env.new etc journal kafka kafka-libs keys log ports postgres run runsvdir.pid secrets service)
+
+# Prints the first name in a directory that is not of these.
+not_ours() {
+    local path
+    [ -d "$1" ] || return 0
+    for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        [ -e "$path" ] || [ -L "$path" ] || continue
+        [[ " ${STATE_NAMES[*]} " == *" ${path##*/} "* ]] || { echo "${path##*/}"; return; }
+    done
+}
+
 ensure_user() {
     id "$USER_NAME" >/dev/null 2>&1 ||
         useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$USER_NAME" ||
@@ -395,6 +408,11 @@ stop_services() {
 stack_down() {
     stop_services
     [ -n "$purge" ] || return 0
-    rm -rf "$DIR"
-    say "removed $DIR"
+    local name
+    for name in "${STATE_NAMES[@]}"; do rm -rf "${DIR:?}/$name"; done
+    if rmdir "$DIR" 2>/dev/null; then
+        say "removed $DIR"
+    else
+        say "removed all but $(not_ours "$DIR") in $DIR, which Rustbox did not make"
+    fi
 }

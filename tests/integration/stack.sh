@@ -18,6 +18,15 @@ broker_answers() { (exec 3<>"/dev/tcp/127.0.0.1/${RUSTBOX_BROKERS#*:}") 2>/dev/n
 load() { set -a; . "$dir/dev.env"; set +a; }
 
 refused() { local said; said=$("${@:2}" 2>&1) && fail "$* succeeded"; [[ $said == *"$1"* ]] || fail "not refused with '$1': $said"; }
+# A directory of somebody else's, here with a service/ and secrets/ as /etc may have them, is never taken for a state directory.
+other=$(mktemp -d /tmp/rbother.XXXXXX)
+mkdir "$other/service" "$other/secrets"
+echo precious >"$other/passwd"
+refused "no state directory" ops/lib/stack down "$other" --purge
+refused "holds passwd" ops/lib/stack up "$other" --test --infra
+[ "$(cat "$other/passwd" && ls -A "$other" | tr '\n' ' ')" = "precious
+passwd secrets service " ] || fail "a directory of somebody else's was changed"
+rm -r "$other"
 refused "--bin needs a value" ops/lib/stack up "$dir" --bin
 refused "unknown argument 'now'" ops/status now
 
@@ -52,6 +61,8 @@ load
 broker_answers || fail "no broker on the port it was moved to"
 [ "$(cat "$dir/runsvdir.pid")" != "$runsvdir" ] || fail "no new supervisor"
 
+echo kept >"$dir/notes"
 ops/lib/stack down "$dir" --purge
-[ ! -e "$dir" ] || fail "purge left $dir"
+[ "$(ls -A "$dir")" = notes ] || fail "purge left or took what it should not: $(ls -A "$dir" 2>&1)"
+rm -r "$dir"
 echo "passed"
