@@ -23,3 +23,8 @@ int caps_keep_over_exec(uint64_t bits)
         data[i].inheritable = data[i].permitted & (uint32_t)(bits >> (32 * i));
     return syscall(SYS_capset, &head, data) == 0 ? 0 : -1;
 }
+
+int caps_only_over_exec(uint64_t bits)
+{
+    return caps_keep_over_exec(bits) == 0 ? caps_drop_bounding() : -1;
+}

@@ -2,6 +2,7 @@
 #include "sandbox/host.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
+#include "sandbox/caps.h"
 #include "sandbox/landlock.h"
 #include "sandbox/mounts.h"
 #include "sandbox/prebuilt.h"
@@ -107,7 +108,8 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
                           .prebuilt = -1,
                           .null_fd = -1,
                           .home_ns = -1,
-                          .nets.home = -1};
+                          .nets.home = -1,
+                          .maker = {.fd = -1, .program = -1}};
     memset(host->roots, -1, sizeof host->roots);
     if (geteuid() != 0)
         return err_set(err, ERR_CONFIG, "rustbox-box makes namespaces and mounts: run it as root");
@@ -140,6 +142,11 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     host->home_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (host->home_ns < 0)
         return err_sys(err, ERR_CONFIG, "open /proc/self/ns/mnt");
+    /* Now: the bounding set will be empty when a later maker or template is started. */
+    if (caps_keep_over_exec(CAPS_SANDBOX) != 0)
+        return err_sys(err, ERR_CONFIG, "keep capabilities for sandboxes");
+    if (maker_open(&host->maker, host->config.layers_off, err) != 0)
+        return -1;
     if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
         warm_open(host, err) != 0)
         return -1;
@@ -174,6 +181,7 @@ void host_close(struct host *host)
     loop_close(&host->loop);
     filters_done(host->filters);
     nets_close(&host->nets);
+    maker_close(&host->maker);
     cleanup_fd(&host->prebuilt);
     cleanup_fd(&host->null_fd);
     cleanup_fd(&host->home_ns);

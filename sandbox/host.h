@@ -5,6 +5,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/loop.h"
+#include "sandbox/maker.h"
 #include "sandbox/nets.h"
 #include "sandbox/remains.h"
 #include "sandbox/toolchains.h"
@@ -46,6 +47,7 @@ struct host {
     int null_fd, home_ns;            /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2];    /* mount namespaces: run, compile; -1 = none */
     struct nets nets;                /* network namespaces made ahead */
+    struct maker maker;              /* clones the inits */
     struct cache *cache;             /* NULL = no compile cache */
     struct template_pool *templates; /* NULL = no template tier */
     struct warm_pool *warm;          /* NULL = no warm tier */

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,25 +106,11 @@ static int open_mounts(struct phase *phase, struct err *err)
 static int clone_init(struct phase *phase, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
-    uint64_t flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (off & LAYER_PID ? 0 : CLONE_NEWPID);
     if (!(off & LAYER_NETWORK) && phase->shelf)
         phase->spec.net_ns = nets_shelf_take(phase->shelf);
     if (!(off & LAYER_NETWORK) && phase->spec.net_ns < 0)
         phase->spec.net_ns = nets_take(&phase->host->nets);
-    struct clone_args args = {
-        .flags = flags, .pidfd = (uint64_t)(uintptr_t)&phase->init_fd, .exit_signal = SIGCHLD};
-    long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid < 0) {
-        phase->init_fd = -1; /* the kernel may have written a number that it then took back */
-        return err_sys(err, ERR_SYSTEM, "clone a sandbox%s",
-                       errno == EAGAIN ? " (at a limit of processes: raise pids.max of the "
-                                         "launcher's group, systemd TasksMax)"
-                                       : "");
-    }
-    if (pid == 0)
-        child_init(&phase->spec);
-    phase->init = (pid_t)pid;
-    return 0;
+    return maker_clone(&phase->host->maker, &phase->spec, &phase->init, &phase->init_fd, err);
 }
 
 static int watch_all(struct phase *phase, struct err *err)

@@ -10,7 +10,6 @@
 #include "sandbox/template_wire.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,12 +28,6 @@
 #define BACKOFF_MAX_NS INT64_C(60000000000)
 #define START_NS INT64_C(20000000000) /* to say that it is ready, or to leave */
 #define ROOT_BYTES (8 << 20)
-
-/* What the fork's confinement needs, and no more. */
-#define CAP(name) (UINT64_C(1) << CAP_##name)
-#define TEMPLATE_CAPS                                                                              \
-    (CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(SYS_PTRACE) | CAP(SETUID) | CAP(SETGID) |              \
-     CAP(SETPCAP) | CAP(DAC_OVERRIDE))
 
 struct template
 {
@@ -170,6 +163,7 @@ static void usual_signals(void)
 struct start {
     int box, filter, pair, words, root_ns;
     uint64_t stack_bytes;
+    bool keep_caps;
     const struct toolchain_phase *run;
 };
 
@@ -199,7 +193,8 @@ static _Noreturn void become_template(const struct start *start)
                 move_mount(start->box, "", AT_FDCWD, "/box", MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
                 chdir("/tmp") == 0 && setrlimit(RLIMIT_STACK, &stack) == 0;
     int stdin_fd = made ? open("/box/main.py", O_RDONLY | O_CLOEXEC) : -1;
-    if (stdin_fd >= 0 && order_descriptors(start, stdin_fd) == 0)
+    if (stdin_fd >= 0 && order_descriptors(start, stdin_fd) == 0 &&
+        (start->keep_caps || caps_only_over_exec(CAPS_TEMPLATE) == 0))
         execve(start->run->steps[0][0], (char *const *)(uintptr_t)start->run->steps[0],
                (char *const *)(uintptr_t)start->run->env);
     (void)!write(start->words, why, sizeof why - 1);
@@ -227,6 +222,7 @@ static int spawn(struct template_pool *pool, struct template *tpl, struct err *e
                           .words = words_out,
                           .root_ns = host->roots[LANGUAGE_python][0],
                           .stack_bytes = pool->stack_bytes,
+                          .keep_caps = (host->config.layers_off & LAYER_CAPS) != 0,
                           .run = run};
     pid_t pid = fork();
     if (pid < 0)
@@ -259,9 +255,6 @@ int template_open(struct host *host, struct err *err)
         !host->toolchains[LANGUAGE_python].available ||
         (host->config.layers_off & (LAYER_PID | LAYER_VIEW)))
         return 0;
-    /* Now: the bounding set will be empty when a later template is started. */
-    if (caps_keep_over_exec(TEMPLATE_CAPS) != 0)
-        return err_sys(err, ERR_CONFIG, "keep capabilities for the template");
     host->templates = calloc(1, sizeof *host->templates);
     if (!host->templates)
         return err_set(err, ERR_NO_MEMORY, "no memory for the template tier");

@@ -221,12 +221,29 @@ static void test_no_process_for_a_job(void **state)
         return print_message("skipped: control groups v2\n");
     run_fine();
     struct box_leftovers before = box_fixture_settled(&fixture);
-    assert_true(write_to(group, "pids.max", "1") && move_to_group(group, fixture.pid));
+    /* The process that clones is a child of the launcher. */
+    pid_t maker = box_fixture_maker(&fixture);
+    assert_true(maker > 0 && write_to(group, "pids.max", "1") && move_to_group(group, maker));
     expect_ie("raise pids.max", "Resource temporarily unavailable");
     expect_ie("raise pids.max", "Resource temporarily unavailable");
-    assert_true(move_to_group(PIDS, fixture.pid));
+    assert_true(move_to_group(PIDS, maker));
     assert_false(log_holds("Bad file descriptor"));
     run_fine();
+    expect_nothing_left(&before);
+}
+
+static void test_maker_dies(void **state)
+{
+    (void)state;
+    run_fine();
+    struct box_leftovers before = box_fixture_settled(&fixture);
+    pid_t maker = box_fixture_maker(&fixture);
+    assert_true(maker > 0 && kill(maker, SIGKILL) == 0);
+    run_fine();
+    pid_t next = box_fixture_maker(&fixture);
+    assert_true(next > 0 && next != maker);
+    run_fine();
+    assert_int_equal(box_fixture_maker(&fixture), next);
     expect_nothing_left(&before);
 }
 
@@ -323,8 +340,9 @@ static int stop(void **state)
 int main(void)
 {
     struct CMUnitTest tests[COUNT_OF(starts) + 4] = {
-        cmocka_unit_test(test_no_process_for_a_job), cmocka_unit_test(test_no_descriptor_for_a_job),
-        cmocka_unit_test(test_no_group_for_a_job), cmocka_unit_test(test_no_user)};
+        cmocka_unit_test(test_no_process_for_a_job), cmocka_unit_test(test_maker_dies),
+        cmocka_unit_test(test_no_descriptor_for_a_job), cmocka_unit_test(test_no_group_for_a_job),
+        cmocka_unit_test(test_no_user)};
     for (size_t i = 0; i < COUNT_OF(starts); i++)
         tests[4 + i] = (struct CMUnitTest){.name = starts[i].name,
                                            .test_func = test_start,

@@ -242,6 +242,38 @@ unsigned box_fixture_instance(const struct box_fixture *fixture)
     return instance;
 }
 
+static bool is_maker(const char *pid)
+{
+    char path[64], name[32] = "";
+    snprintf(path, sizeof path, "/proc/%.16s/comm", pid);
+    FILE *file = fopen(path, "re");
+    bool maker = file && fgets(name, sizeof name, file) && strcmp(name, "maker\n") == 0;
+    if (file)
+        fclose(file);
+    return maker;
+}
+
+pid_t box_fixture_maker(const struct box_fixture *fixture)
+{
+    pid_t found = 0;
+    DIR *list = opendir("/proc");
+    for (struct dirent *entry; list && !found && (entry = readdir(list));) {
+        char path[300];
+        int parent = 0;
+        if (!is_maker(entry->d_name))
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (file && fscanf(file, "%*d (%*[^)]) %*c %d", &parent) == 1 && parent == fixture->pid)
+            found = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (file)
+            fclose(file);
+    }
+    if (list)
+        closedir(list);
+    return found;
+}
+
 struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture)
 {
     struct box_leftovers left = {.groups = box_fixture_groups(box_fixture_instance(fixture))};
@@ -257,8 +289,9 @@ struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture)
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)fixture->pid, (int)fixture->pid);
     file = fopen(path, "re");
     if (file && fgets(line, sizeof line, file))
-        for (const char *c = line; *c; c++)
-            left.children += *c == ' ';
+        for (char *save = NULL, *pid = strtok_r(line, " ", &save); pid;
+             pid = strtok_r(NULL, " ", &save))
+            left.children += *pid != '\n' && !is_maker(pid);
     if (file)
         fclose(file);
     return left;

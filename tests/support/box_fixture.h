@@ -34,6 +34,8 @@ void box_fixture_next(struct box_fixture *fixture, struct box_report *report);
 struct box_leftovers {
     unsigned groups, mounts, children, descriptors;
 };
+/* The child of the launcher that clones its sandboxes (sandbox/maker.h); 0 = not found. */
+pid_t box_fixture_maker(const struct box_fixture *fixture);
 struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture);
 /* The same once nothing has changed for 100 ms: what an earlier test closed may still be going. */
 struct box_leftovers box_fixture_settled(const struct box_fixture *fixture);

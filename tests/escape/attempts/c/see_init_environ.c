@@ -1,9 +1,8 @@
 /* escape: layers=hidepid,uid,caps */
+/* There is nothing in it; to reach it is the escape. */
 int main(void)
 {
-    int file = open("/proc/1/environ", O_RDONLY);
-    static char text[65536];
-    if (file < 0 || read(file, text, sizeof text) <= 0)
+    if (open("/proc/1/environ", O_RDONLY) < 0)
         return 1;
     escaped();
 }

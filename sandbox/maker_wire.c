@@ -1,0 +1,143 @@
+/* The words of a body: each ends in NUL, an empty one ends a list, and a list ends the lists; first
+ * the command's steps, then the environment. No word of a toolchain is empty. */
+#include "sandbox/maker_wire.h"
+#include <string.h>
+
+static int add_bytes(char *body, size_t *used, const void *bytes, size_t count)
+{
+    if (count > MAKER_BODY_BYTES - *used)
+        return -1;
+    memcpy(body + *used, bytes, count);
+    *used += count;
+    return 0;
+}
+
+static int add_list(char *body, size_t *used, const char *const *words)
+{
+    for (; *words; words++)
+        if (**words == '\0' || add_bytes(body, used, *words, strlen(*words) + 1) != 0)
+            return -1;
+    return add_bytes(body, used, "", 1);
+}
+
+static int add_words(char *body, size_t *used, const struct toolchain_phase *commands)
+{
+    for (size_t i = 0; commands->steps[i]; i++)
+        if (add_list(body, used, commands->steps[i]) != 0)
+            return -1;
+    if (add_bytes(body, used, "", 1) != 0)
+        return -1;
+    return add_list(body, used, commands->env);
+}
+
+int maker_pack(const struct child_spec *spec, struct maker_order *order,
+               char body[MAKER_BODY_BYTES], size_t *body_bytes, int fds[MAKER_FDS_MAX],
+               size_t *fd_count, struct err *err)
+{
+    const struct sock_fprog *prog = &spec->filter->prog;
+    size_t filter_bytes = prog->len * sizeof prog->filter[0];
+    *order = (struct maker_order){.limits = spec->limits,
+                                  .uid = spec->uid,
+                                  .layers = spec->layers,
+                                  .landlock_abi = spec->landlock_abi,
+                                  .instructions = prog->len,
+                                  .net = spec->net_ns >= 0,
+                                  .compile = spec->compile,
+                                  .template = spec->template};
+    *body_bytes = 0;
+    if (strlen(spec->group->join_file) >= sizeof order->join_file ||
+        strlen(spec->source) >= sizeof order->source || prog->len > MAKER_FILTER_MAX ||
+        add_bytes(body, body_bytes, prog->filter, filter_bytes) != 0 ||
+        add_words(body, body_bytes, spec->commands) != 0)
+        return err_set(err, ERR_BUG, "a command or its filter is too long for an order");
+    order->words_bytes = (uint32_t)(*body_bytes - filter_bytes);
+    memcpy(order->join_file, spec->group->join_file, strlen(spec->group->join_file) + 1);
+    memcpy(order->source, spec->source, strlen(spec->source) + 1);
+    fds[MAKER_ROOT] = spec->root_ns;
+    fds[MAKER_SYNC] = spec->sync_fd;
+    fds[MAKER_STDIN] = spec->stdin_fd;
+    fds[MAKER_STDOUT] = spec->stdout_fd;
+    fds[MAKER_STDERR] = spec->stderr_fd;
+    fds[MAKER_TMP] = spec->tmp_mount;
+    fds[MAKER_SHM] = spec->shm_mount;
+    for (size_t i = 0; i < CGROUP_DIRS; i++)
+        if (spec->group->dirs[i] >= 0)
+            fds[MAKER_GROUPS + order->groups++] = spec->group->dirs[i];
+    *fd_count = MAKER_GROUPS + order->groups;
+    if (order->net)
+        fds[(*fd_count)++] = spec->net_ns;
+    return 0;
+}
+
+struct words {
+    const char *at, *end;
+    const char **free, **last; /* of the room */
+};
+
+/* The next list; NULL: torn. An empty one ends the lists. */
+static const char *const *next_list(struct words *words)
+{
+    const char **list = words->free;
+    for (;;) {
+        if (words->free == words->last || words->at == words->end)
+            return NULL;
+        const char *word = words->at;
+        words->at = memchr(word, '\0', (size_t)(words->end - word));
+        if (!words->at++)
+            return NULL;
+        *words->free++ = *word ? word : NULL;
+        if (!*word)
+            return list;
+    }
+}
+
+static int take_words(struct words *words, struct toolchain_phase *out)
+{
+    const char *const *list;
+    for (size_t i = 0; (list = next_list(words)) && *list; out->steps[i++] = list)
+        if (i == TOOLCHAIN_STEPS_MAX)
+            return -1;
+    out->env = list ? next_list(words) : NULL;
+    return out->steps[0] && out->env && words->at == words->end ? 0 : -1;
+}
+
+int maker_unpack(const struct maker_order *order, const char *body, size_t body_bytes,
+                 const int *fds, size_t fd_count, struct maker_room *room, struct child_spec *out)
+{
+    size_t filter_bytes = order->instructions * sizeof(struct sock_filter);
+    struct words words = {body + filter_bytes, body + body_bytes, room->words,
+                          room->words + MAKER_WORDS_MAX};
+    room->commands = (struct toolchain_phase){.family = FILTER_NATIVE};
+    if (order->instructions > MAKER_FILTER_MAX || order->groups > CGROUP_DIRS ||
+        body_bytes != filter_bytes + order->words_bytes ||
+        fd_count != MAKER_GROUPS + order->groups + (order->net ? 1u : 0u) ||
+        take_words(&words, &room->commands) != 0)
+        return -1;
+    room->filter.prog = (struct sock_fprog){.len = (unsigned short)order->instructions,
+                                            .filter = (void *)(uintptr_t)body};
+    room->group =
+        (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = order->join_file};
+    for (size_t i = 0; i < order->groups; i++)
+        room->group.dirs[i] = fds[MAKER_GROUPS + i];
+    memset(room->at, 0, sizeof room->at);
+    *out = (struct child_spec){.root_ns = fds[MAKER_ROOT],
+                               .sync_fd = fds[MAKER_SYNC],
+                               .stdin_fd = fds[MAKER_STDIN],
+                               .stdout_fd = fds[MAKER_STDOUT],
+                               .stderr_fd = fds[MAKER_STDERR],
+                               .tmp_mount = fds[MAKER_TMP],
+                               .shm_mount = fds[MAKER_SHM],
+                               .net_ns = order->net ? fds[fd_count - 1] : -1,
+                               .group = &room->group,
+                               .commands = &room->commands,
+                               .filter = &room->filter,
+                               .source = order->source,
+                               .compile = order->compile,
+                               .limits = order->limits,
+                               .uid = order->uid,
+                               .landlock_abi = order->landlock_abi,
+                               .at = room->at,
+                               .template = order->template,
+                               .layers = order->layers};
+    return 0;
+}
