@@ -199,12 +199,14 @@ static struct child_message wait_for(const struct child_spec *spec, pid_t progra
         while (pid != program && !(pid < 0 && errno == ECHILD));
     message.ended_ns = child_now_ns();
     message.status = status;
-    while (wait4(-1, NULL, WNOHANG, NULL) > 0)
+    while ((pid = wait4(-1, NULL, WNOHANG, NULL)) > 0)
         message.zombies++;
-    /* Nothing outlives the program: children of killed children come to the init in turn. */
-    do
+    /* Nothing outlives the program: children of killed children come to the init in turn. Without a
+     * child there is nobody, and a kill would look at every process of the host. */
+    while (pid >= 0 || errno != ECHILD) {
         kill_all(0);
-    while (wait4(-1, NULL, 0, NULL) > 0 || errno != ECHILD);
+        pid = wait4(-1, NULL, 0, NULL);
+    }
     getrusage(RUSAGE_CHILDREN, &usage);
     message.rss_max_bytes = (uint64_t)usage.ru_maxrss * 1024;
     return message;

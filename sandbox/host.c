@@ -109,6 +109,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
                           .null_fd = -1,
                           .home_ns = -1,
                           .nets.home = -1,
+                          .remains = {.timer_fd = -1, .timer.fd = -1},
                           .maker = {.fd = -1, .program = -1}};
     memset(host->roots, -1, sizeof host->roots);
     if (geteuid() != 0)
@@ -150,7 +151,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
         warm_open(host, err) != 0)
         return -1;
-    if (loop_open(&host->loop, err) != 0)
+    if (loop_open(&host->loop, err) != 0 || remains_open(host, err) != 0)
         return -1;
     if (cache_open(&host->loop, &host->config.cache, &host->cache, err) != 0)
         return -1;

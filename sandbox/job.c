@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/strict.h"
 #include "lib/log/log.h"
+#include "sandbox/input.h"
 #include "sandbox/job_cache.h"
 #include "sandbox/mounts.h"
 #include "sandbox/phase_impl.h"
@@ -44,23 +45,20 @@ static int memfd_size(int fd, uint64_t *out, struct err *err)
         return err_sys(err, ERR_SYSTEM, "size of a job's memfd");
     *out = (uint64_t)st.st_size;
     /* Copying stops the loop for all jobs, and the copy is the launcher's memory. */
-    if (*out > MOUNTS_INPUT_BYTES)
+    if (*out > INPUT_BYTES)
         return err_set(err, ERR_INVALID, "a job's code or stdin is over %llu bytes",
-                       (unsigned long long)MOUNTS_INPUT_BYTES);
+                       (unsigned long long)INPUT_BYTES);
     return 0;
 }
 
-/* A fresh tmpfs with stdin in it. */
-static int make_input(const struct job *job, struct err *err)
+/* The client's stdin into the launcher's own file. */
+static int fill_input(const struct job *job, struct err *err)
 {
     uint64_t size = 0;
-    if (memfd_size(job->input, &size, err) != 0)
+    if (memfd_size(job->input, &size, err) != 0 ||
+        (size > 0 && input_fill(job->stdin_file, job->input, size, err) != 0))
         return -1;
-    AUTO_FD int mount_fd = mounts_tmpfs(size + SLACK_BYTES, 16, 0755, err);
-    if (mount_fd < 0 || mounts_copy(mount_fd, "stdin", job->input, size, 0444, err) != 0 ||
-        mounts_seal(mount_fd, false, err) != 0)
-        return -1;
-    return take_fd(&mount_fd);
+    return input_seal(job->stdin_file, err);
 }
 
 /* A fresh tmpfs with the source and the given files. */
@@ -117,14 +115,10 @@ static int start_cold(struct job *job, struct phase_start *start, struct err *er
 {
     AUTO_FD int input = -1;
     if (!job->compiling) {
-        /* Readable for the job: programs open /dev/stdin, which is a permission check of its own.
-         */
-        job->input_mount = make_input(job, err);
-        if (job->input_mount < 0)
+        job->stdin_file = input_new(err);
+        if (job->stdin_file < 0 || fill_input(job, err) != 0 ||
+            (input = input_open(job->stdin_file, err)) < 0)
             return -1;
-        input = openat(job->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (input < 0)
-            return err_sys(err, ERR_SYSTEM, "open a job's stdin");
         start->stdin_fd = input;
     }
     if (phase_start(job->phase, start, err) != 0)
@@ -146,12 +140,8 @@ static void set_tier(struct job *job, const char *made)
 static void start_warm(struct job *job, const struct phase_start *start)
 {
     struct err err;
-    uint64_t size = 0;
     bool filled =
-        memfd_size(job->input, &size, &err) == 0 &&
-        (size == 0 || mounts_fill(job->input_mount, "stdin", job->input, size, &err) == 0) &&
-        mounts_seal(job->input_mount, false, &err) == 0 &&
-        given_link(job->phase->tmp_mount, &job->given, &err) == 0;
+        fill_input(job, &err) == 0 && given_link(job->phase->tmp_mount, &job->given, &err) == 0;
     set_tier(job, "warm");
     phase_give(job->phase, start, &job->ev, &job->ev.run);
     if (!filled)
@@ -186,7 +176,7 @@ static void start_phase(struct job *job, bool compile)
     if (shared)
         start.template = !job->refused && template_ready(job->host, start.language, &start.limits);
     if (shared)
-        warm = warm_take(job->host, job->request.language, &start.limits, &job->input_mount);
+        warm = warm_take(job->host, job->request.language, &start.limits, &job->stdin_file);
     job->phase = warm ? warm : calloc(1, sizeof *job->phase);
     if (!job->phase)
         return give_up(job, "no memory for a sandbox");
@@ -263,8 +253,8 @@ static void again_cold(struct job *job)
               kv("why", job->ev.setup_error));
     template_blame(job->host);
     drop_phase(job);
-    cleanup_fd(&job->input_mount);
-    job->input_mount = -1;
+    cleanup_fd(&job->stdin_file);
+    job->stdin_file = -1;
     job->refused = true;
     job->ev.setup_ok = true;
     job->ev.setup_error[0] = '\0';
@@ -336,7 +326,7 @@ static void close_all(int *const *fds, size_t count)
 
 void job_release_inputs(struct job *job)
 {
-    int *fds[] = {&job->code, &job->input, &job->input_mount, &job->source_mount, &job->box_mount};
+    int *fds[] = {&job->code, &job->input, &job->stdin_file, &job->source_mount, &job->box_mount};
     close_all(fds, COUNT_OF(fds));
     nets_shelf_drop(job->shelf);
     job->shelf = NULL;

@@ -14,7 +14,7 @@ struct job {
     char words[GIVEN_WORDS_MAX]; /* what the phase's command gets; see phase_start */
     int code, input;             /* memfds from the client, owned */
     int files[PIPE_COUNT];       /* what the program wrote, owned */
-    int input_mount;             /* a tmpfs holding stdin, owned while the job runs */
+    int stdin_file;              /* the launcher's copy of input, owned while the job runs */
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */
     struct nets_shelf *shelf;   /* of the built program that it runs; NULL = of none */

@@ -87,8 +87,10 @@ int landlock_confine(int abi, int tmp_fd, int shm_fd, int stdin_fd)
     struct stat st;
     if (fstat(stdin_fd, &st) != 0)
         return -1;
-    /* A file beyond every mount of the job, which it may still open as /dev/stdin. */
-    if (S_ISREG(st.st_mode) && allow(ruleset, stdin_fd, LANDLOCK_ACCESS_FS_READ_FILE) != 0)
+    /* A file beyond every mount of the job, which it may still open as /dev/stdin. What lies on no
+     * mount at all, a memfd, takes no rule and needs none. */
+    if (S_ISREG(st.st_mode) && allow(ruleset, stdin_fd, LANDLOCK_ACCESS_FS_READ_FILE) != 0 &&
+        errno != EBADFD)
         return -1;
     return (int)syscall(SYS_landlock_restrict_self, ruleset, abi >= 7 ? RESTRICT_LOG_OFF : 0);
 }

@@ -68,7 +68,7 @@ int mounts_writable(int mount_fd, struct err *err)
     return set_attributes(mount_fd, 0, MOUNT_ATTR_RDONLY, err);
 }
 
-static int copy_all(int to, int from, uint64_t max_bytes, struct err *err)
+int mounts_copy_all(int to, int from, uint64_t max_bytes, struct err *err)
 {
     off_t offset = 0;
     for (;;) {
@@ -91,7 +91,7 @@ int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t 
     AUTO_FD int to = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (to < 0)
         return err_sys(err, ERR_SYSTEM, "create a file for the sandbox");
-    if (copy_all(to, from, max_bytes, err) != 0)
+    if (mounts_copy_all(to, from, max_bytes, err) != 0)
         return -1;
     if (fchmod(to, mode) != 0)
         return err_sys(err, ERR_SYSTEM, "set the mode of a file for the sandbox");
@@ -118,25 +118,6 @@ int mounts_copy_part(int dir, const char *name, int from, uint64_t offset, uint6
     if (fchmod(to, mode) != 0)
         return err_sys(err, ERR_SYSTEM, "set the mode of a file for the sandbox");
     return 0;
-}
-
-int mounts_fill(int dir, const char *name, int from, uint64_t max_bytes, struct err *err)
-{
-    AUTO_FD int to = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (to < 0)
-        return err_sys(err, ERR_SYSTEM, "open a file of a warm sandbox");
-    return copy_all(to, from, max_bytes, err);
-}
-
-int mounts_input(struct err *err)
-{
-    AUTO_FD int dir = mounts_tmpfs(MOUNTS_INPUT_BYTES + (64 << 10), 16, 0755, err);
-    if (dir < 0)
-        return -1;
-    AUTO_FD int file = openat(dir, "stdin", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (file < 0)
-        return err_sys(err, ERR_SYSTEM, "create a warm sandbox's stdin");
-    return take_fd(&dir);
 }
 
 int mounts_private(const char *dir, struct err *err)

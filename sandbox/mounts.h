@@ -8,7 +8,6 @@
 #include <sys/types.h>
 
 #define MOUNTS_PREBUILT "/prebuilt" /* in the binds of a root: the tree that was attached */
-#define MOUNTS_INPUT_BYTES (UINT64_C(64) << 20) /* of code or stdin */
 
 /* Leaves the host's mount namespace and mounts a private tmpfs over dir for the roots. */
 int mounts_private(const char *dir, struct err *err) MUST_CHECK;
@@ -38,15 +37,11 @@ int mounts_seal(int mount_fd, bool executable, struct err *err) MUST_CHECK;
 int mounts_exec(int mount_fd, struct err *err) MUST_CHECK; /* drops noexec: escape tests only */
 int mounts_writable(int mount_fd,
                     struct err *err) MUST_CHECK; /* undoes the seal: escape tests only */
-/* A detached, still writable tmpfs with an empty file stdin, for mounts_fill. */
-int mounts_input(struct err *err) MUST_CHECK;
-/* The same as mounts_copy into a file that is there and empty. */
-int mounts_fill(int dir, const char *name, int from, uint64_t max_bytes,
-                struct err *err) MUST_CHECK;
 /* Copies all of from (a regular file or memfd, from its start) into dir/name.
  * ERR_TOO_LARGE beyond max_bytes. */
 int mounts_copy(int dir, const char *name, int from, uint64_t max_bytes, mode_t mode,
                 struct err *err) MUST_CHECK;
+int mounts_copy_all(int to, int from, uint64_t max_bytes, struct err *err) MUST_CHECK;
 /* The same with `bytes` bytes from `offset` on, all of which must be there. */
 int mounts_copy_part(int dir, const char *name, int from, uint64_t offset, uint64_t bytes,
                      mode_t mode, struct err *err) MUST_CHECK;

@@ -1,5 +1,6 @@
 /* The events of a running phase: ready, clocks, outputs, out of memory, denied calls, the end. */
 #include "lib/base/cleanup.h"
+#include "lib/base/strict.h"
 #include "sandbox/mounts.h"
 #include "sandbox/notify.h"
 #include "sandbox/phase_impl.h"
@@ -273,6 +274,19 @@ static bool say_go(const struct phase *phase)
     return writev(phase->sync_fd, parts, 2) == (ssize_t)(1 + phase->words_len);
 }
 
+/* What the launcher held of the sandbox to place and read back. The init has the last hold on it
+ * now, so its own end takes it down, and the launcher's loop does not wait for the kernel. A
+ * compile's /tmp is kept for its output. */
+static void let_go(struct phase *phase)
+{
+    int *fds[] = {&phase->root_fd, &phase->mnt_ns, &phase->box_mount,
+                  phase->compile ? NULL : &phase->tmp_mount,
+                  phase->shelf ? NULL : &phase->spec.net_ns};
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        if (fds[i] && *fds[i] >= 0)
+            close(take_fd(fds[i]));
+}
+
 void phase_go(struct phase *phase)
 {
     struct evidence *ev = phase->ev;
@@ -296,6 +310,7 @@ void phase_go(struct phase *phase)
         return kill_init(phase);
     if (phase->kill_by_ns)
         return;
+    let_go(phase);
     phase->go_ns = phase->at[STEP_go] = loop_now_ns();
     ev->setup_ns += (uint64_t)(phase->go_ns - phase->began_ns);
     if (!say_go(phase))

@@ -127,7 +127,7 @@ void place_add(struct server *server, struct client *client, const struct wire_r
         .code = code,
         .input = input,
         .files = {-1, -1},
-        .input_mount = -1,
+        .stdin_file = -1,
         .source_mount = -1,
         .box_mount = -1,
         .ticket = {.project = request->job.project, .epoch = cache_epoch(server->host->cache)},
@@ -147,7 +147,7 @@ void server_schedule(struct server *server)
     if (server->scheduling)
         return;
     server->scheduling = true;
-    while (server->running < server->host->config.slots) {
+    while (server->running < server->host->config.slots && !remains_full(server->host)) {
         struct place *next = NULL;
         for (uint32_t i = 0; i < server->place_count; i++) {
             struct place *place = &server->places[i];

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 const char *const host_ns_names[NS_COUNT] = {"pid", "mnt", "net", "ipc", "uts", "cgroup", "user"};
 
@@ -32,10 +33,14 @@ int readback_process(pid_t pid)
 void readback_namespaces(int process, uint64_t out[NS_COUNT])
 {
     for (int i = 0; i < NS_COUNT; i++) {
-        char path[16];
-        struct stat st;
+        /* The link's text is "net:[4026531840]"; followed, it would make the kernel an inode. */
+        char path[16], text[64];
+        unsigned long long number;
         snprintf(path, sizeof path, "ns/%s", host_ns_names[i]);
-        out[i] = fstatat(process, path, &st, 0) == 0 ? (uint64_t)st.st_ino : 0;
+        ssize_t len = readlinkat(process, path, text, sizeof text - 1);
+        text[len > 0 ? len : 0] = '\0';
+        const char *bracket = strchr(text, '[');
+        out[i] = bracket && sscanf(bracket, "[%llu]", &number) == 1 ? number : 0;
     }
 }
 

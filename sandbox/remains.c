@@ -1,5 +1,6 @@
 /* The list behind remains.h. An init that was told to exit is not waited for here: its pidfd says
- * when, and a group it was in the tree of is removed only after. */
+ * when, and a group it was in the tree of is removed only after; a busy group is tried again a
+ * millisecond later. */
 #include "sandbox/remains.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/pidfd.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -49,14 +51,34 @@ static void on_exit_of_init(struct watch *watch, uint32_t events)
     host_has_work(remains->host);
 }
 
+static void on_timer(struct watch *watch, uint32_t events)
+{
+    struct host *host = watch->owner;
+    uint64_t expirations;
+    (void)events;
+    if (read(host->remains.timer_fd, &expirations, sizeof expirations) > 0)
+        host_has_work(host);
+}
+
+int remains_open(struct host *host, struct err *err)
+{
+    struct remains_list *list = &host->remains;
+    list->timer = (struct watch){.fd = -1, .ready = on_timer, .owner = host};
+    list->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (list->timer_fd < 0)
+        return err_sys(err, ERR_SYSTEM, "timerfd_create");
+    return loop_add(&host->loop, &list->timer, list->timer_fd, EPOLLIN, err);
+}
+
 /* Removes the group, or gives up and leaves it for the next start's sweep. False = not yet. */
 static bool remove_group(struct remains *remains)
 {
     struct err err;
     int removed = cgroup_remove(&remains->host->cgroups, &remains->group, &err);
     if (removed == 0 && ++remains->tries < TRIES) {
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-        return false;
+        remains->busy_until_ns = loop_now_ns() + PAUSE_NS;
+        if (loop_timer(remains->host->remains.timer_fd, remains->busy_until_ns, &err) == 0)
+            return false;
     }
     if (removed < 0)
         log_event(LOG_WARN, "group_stays", kv("group", remains->group.name), kv_err(&err));
@@ -66,35 +88,43 @@ static bool remove_group(struct remains *remains)
     return true;
 }
 
+static void unlist(struct remains_list *list, struct remains **link)
+{
+    struct remains *gone = *link;
+    *link = gone->next;
+    if (list->end == &gone->next)
+        list->end = link;
+    list->count--;
+    free(gone);
+}
+
 bool remains_work(struct host *host)
 {
     struct remains_list *list = &host->remains;
-    struct remains *first = list->first;
-    if (!first || first->init_fd >= 0)
+    struct remains **link = &list->first;
+    while (*link && ((*link)->init_fd >= 0 ||
+                     ((*link)->busy_until_ns && (*link)->busy_until_ns > loop_now_ns())))
+        link = &(*link)->next;
+    struct remains *ready = *link;
+    if (!ready)
         return false;
-    if (first->fd_count > 0) {
-        for (int i = 0; i < FDS_AT_ONCE && first->fd_count > 0; i++)
-            close(first->fds[--first->fd_count]);
-        return true;
+    for (int i = 0; i < FDS_AT_ONCE && ready->fd_count > 0; i++) {
+        close(ready->fds[--ready->fd_count]);
+        if (i + 1 == FDS_AT_ONCE)
+            return true;
     }
-    if (!remove_group(first))
+    if (!remove_group(ready))
         return true;
-    list->first = first->next;
-    if (!list->first)
-        list->end = &list->first;
-    list->count--;
-    free(first);
+    bool was_full = remains_full(host);
+    unlist(list, link);
+    if (was_full && !remains_full(host) && host->room)
+        host->room(host->room_context);
     return true;
 }
 
-/* Waits for the first's init when there is one left. */
-static void finish_first(struct host *host)
+bool remains_full(const struct host *host)
 {
-    struct remains *first = host->remains.first;
-    if (first->init_fd >= 0)
-        reap(first);
-    while (host->remains.first == first && remains_work(host))
-        ;
+    return host->remains.count >= REMAINS_MAX;
 }
 
 void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd)
@@ -117,15 +147,29 @@ void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd)
     if (remains->init_fd >= 0 &&
         loop_add(&host->loop, &remains->init_watch, remains->init_fd, EPOLLIN, &err) != 0) {
         log_event(LOG_ERROR, "watch_failed", kv_err(&err));
-        while (list->first)
-            finish_first(host);
+        reap(remains); /* it was killed */
     }
-    while (list->count > REMAINS_MAX)
-        finish_first(host);
+    while (list->count > REMAINS_KEPT && remains_work(host))
+        ;
+}
+
+void remains_finish(struct host *host)
+{
+    struct remains_list *list = &host->remains;
+    while (list->first) {
+        struct remains *first = list->first;
+        if (first->init_fd >= 0)
+            reap(first);
+        while (list->first == first && first->busy_until_ns > loop_now_ns())
+            nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+        remains_work(host);
+    }
 }
 
 void remains_close(struct host *host)
 {
-    while (host->remains.first)
-        finish_first(host);
+    remains_finish(host);
+    loop_remove(&host->loop, &host->remains.timer);
+    cleanup_fd(&host->remains.timer_fd);
+    host->remains.timer_fd = -1;
 }

@@ -1,12 +1,15 @@
 /* What is left of a sandbox whose report is complete: an init on its way out, an empty control
  * group, namespaces and mounts. Nobody waits for their end, so it comes while no job runs, the
- * oldest first; beyond REMAINS_MAX the oldest is taken down at once. Nothing in here is used again:
- * the user id goes back when its group is seen empty, which is before. */
+ * oldest first; beyond REMAINS_KEPT also beside jobs. What is not at its end yet, an init that has
+ * not exited or a group that is still busy, is passed over, never waited for; when REMAINS_MAX are
+ * left, the launcher starts no job until there are fewer. Nothing in here is used again: the user
+ * id goes back when its group is seen empty, which is before. */
 #pragma once
 #include "sandbox/cgroup.h"
 #include "sandbox/loop.h"
 
-#define REMAINS_MAX 4
+#define REMAINS_KEPT 4
+#define REMAINS_MAX 32
 #define REMAINS_FDS 16
 
 struct host;
@@ -18,6 +21,7 @@ struct remains {
     struct cgroup group;
     int init_fd;
     unsigned tries;
+    int64_t busy_until_ns; /* the group was busy: not before */
     int fds[REMAINS_FDS];
     size_t fd_count;
 };
@@ -25,15 +29,22 @@ struct remains {
 struct remains_list {
     struct remains *first, **end;
     size_t count;
+    struct watch timer; /* for busy groups */
+    int timer_fd;
 };
 
+int remains_open(struct host *host, struct err *err) MUST_CHECK;
+/* Everything; waits for inits, which were killed. */
+void remains_close(struct host *host);
+/* The same, and more may come. */
+void remains_finish(struct host *host);
 /* Memory for one, taken before there is anything to leave; NULL = none. */
 struct remains *remains_new(struct host *host);
 /* Takes a descriptor; -1 is nothing. */
 void remains_fd(struct remains *remains, int *fd);
 /* Takes the group and the init (-1 = reaped already) and lists it. */
 void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd);
-/* One piece of work; false = there is none, or it waits for an init's end. */
+/* One piece of work; false = there is none, or all that is left waits. */
 bool remains_work(struct host *host);
-/* Everything; waits for inits, which were killed. */
-void remains_close(struct host *host);
+/* Whether no job may start. When that ends, host->room is called. */
+bool remains_full(const struct host *host);

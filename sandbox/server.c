@@ -187,10 +187,17 @@ static void on_listener(struct watch *watch, uint32_t events)
     log_event(LOG_INFO, "client_accepted", kv("uid", client->uid));
 }
 
+static void on_room(void *server)
+{
+    server_schedule(server);
+}
+
 int server_open(struct server *server, struct host *host, int listen_fd, struct err *err)
 {
     memset(server, 0, sizeof *server);
     server->host = host;
+    host->room = on_room;
+    host->room_context = server;
     server->listener = (struct watch){.fd = -1, .ready = on_listener, .owner = server};
     server->place_count = host->config.slots * SERVER_CLIENTS;
     server->places = calloc(server->place_count, sizeof *server->places);
@@ -208,6 +215,7 @@ int server_close(struct server *server, struct err *err)
             drop_client(&server->clients[i], LOG_INFO, "the launcher stops");
     server->host->loop.stop = server->running == 0;
     int result = loop_run(&server->host->loop, err);
+    server->host->room = NULL;
     free(server->places);
     server->places = NULL;
     return result;

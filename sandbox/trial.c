@@ -62,7 +62,7 @@ static int run_probe(struct host *host, enum language language, struct evidence 
     int result = loop_run(&host->loop, err);
     host->loop.stop = false;
     phase_release(&phase);
-    remains_close(host); /* nothing of it is there when the service begins */
+    remains_finish(host); /* nothing of it is there when the service begins */
     return result;
 }
 

@@ -3,7 +3,7 @@
 #include "sandbox/warm.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
-#include "sandbox/mounts.h"
+#include "sandbox/input.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/template.h"
 #include <fcntl.h>
@@ -12,7 +12,7 @@ struct warm {
     struct phase phase; /* first: the taker frees it by this address */
     struct evidence ev;
     struct warm_pool *pool; /* the host's may be put aside (benchmarks) */
-    int input_mount;
+    int stdin_file;
     enum language language;
 };
 
@@ -57,18 +57,18 @@ static void on_end(struct phase *phase)
                   kv("why", warm->ev.setup_error));
     }
     phase_release(phase);
-    cleanup_fd(&warm->input_mount);
+    cleanup_fd(&warm->stdin_file);
     free(warm);
     host->loop.stop |= pool->closing && pool->count == 0;
 }
 
 static int make_input(struct warm *warm, int *stdin_fd, struct err *err)
 {
-    warm->input_mount = mounts_input(err);
-    if (warm->input_mount < 0)
+    warm->stdin_file = input_new(err);
+    if (warm->stdin_file < 0)
         return -1;
-    *stdin_fd = openat(warm->input_mount, "stdin", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return *stdin_fd >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "open a warm sandbox's stdin");
+    *stdin_fd = input_open(warm->stdin_file, err);
+    return *stdin_fd >= 0 ? 0 : -1;
 }
 
 static int prepare(struct host *host, enum language language, struct warm **kept, struct err *err)
@@ -77,7 +77,7 @@ static int prepare(struct host *host, enum language language, struct warm **kept
     AUTO_FD int stdin_fd = -1;
     if (!warm)
         return err_set(err, ERR_NO_MEMORY, "no memory for a warm sandbox");
-    *warm = (struct warm){.pool = host->warm, .language = language, .input_mount = -1};
+    *warm = (struct warm){.pool = host->warm, .language = language, .stdin_file = -1};
     warm->ev.setup_ok = true;
     warm->phase.host = host;
     warm->phase.ev = &warm->ev;
@@ -98,7 +98,7 @@ static int prepare(struct host *host, enum language language, struct warm **kept
         }
         phase_release(&warm->phase);
     }
-    cleanup_fd(&warm->input_mount);
+    cleanup_fd(&warm->stdin_file);
     free(warm);
     return -1;
 }
@@ -106,7 +106,7 @@ static int prepare(struct host *host, enum language language, struct warm **kept
 bool warm_fill(struct host *host)
 {
     struct err err;
-    for (int i = 0; i < LANGUAGE_COUNT && !host->warm->closing; i++) {
+    for (int i = 0; i < LANGUAGE_COUNT && !host->warm->closing && !remains_full(host); i++) {
         struct warm_row *row = &host->warm->rows[i];
         for (size_t k = 0; row->wanted && k < host->config.warm; k++) {
             if (row->kept[k])
@@ -121,7 +121,7 @@ bool warm_fill(struct host *host)
 }
 
 struct phase *warm_take(struct host *host, enum language language, const struct limits *limits,
-                        int *input_mount)
+                        int *stdin_file)
 {
     struct warm_pool *pool = host->warm;
     if (!pool)
@@ -137,7 +137,7 @@ struct phase *warm_take(struct host *host, enum language language, const struct 
     if (!found)
         return NULL;
     unlist(pool, found);
-    *input_mount = found->input_mount;
+    *stdin_file = found->stdin_file;
     return &found->phase;
 }
 

@@ -15,9 +15,9 @@ int warm_open(struct host *host, struct err *err) MUST_CHECK;
 /* Kills what was not taken and waits for its end. */
 void warm_close(struct host *host);
 /* A ready phase for the run of a language, now the caller's (free it after phase_release), with an
- * empty and still writable stdin in *input_mount; NULL when there is none. Either way the next ones
+ * empty and still writable stdin in *stdin_file; NULL when there is none. Either way the next ones
  * are made for such jobs. */
 struct phase *warm_take(struct host *host, enum language language, const struct limits *limits,
-                        int *input_mount);
+                        int *stdin_file);
 /* Starts one more if one is lacking; false = nothing is. */
 bool warm_fill(struct host *host);

@@ -162,7 +162,7 @@ static void begin(struct slot *slot, void (*done)(struct job *))
         .code = client_memfd(compiled ? NULL : path),
         .input = client_memfd(NULL),
         .files = {-1, -1},
-        .input_mount = -1,
+        .stdin_file = -1,
         .source_mount = -1,
         .box_mount = -1,
         .done = done,
@@ -263,7 +263,7 @@ static int64_t rate_boxed(const struct bench_case *of, uint64_t count)
         if (loop_run(&host.loop, &err) != 0)
             die("loop", err.message);
     }
-    remains_close(&host); /* what a rate costs includes taking its sandboxes down */
+    remains_finish(&host); /* what a rate costs includes taking its sandboxes down */
     return loop_now_ns() - from;
 }
 
