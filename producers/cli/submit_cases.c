@@ -21,7 +21,8 @@ static int put_json_file(const char *path, struct buf *body, struct err *err)
     json_error_t error;
     json_t *json = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &error);
     if (!json)
-        return err_set(err, ERR_CONFIG, "%s: line %d: %s", path, error.line, error.text);
+        return err_set(err, ERR_CONFIG, "%s: a JSON array of cases expected; line %d: %s", path,
+                       error.line, error.text);
     bool array = json_is_array(json);
     char *compact = array ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);

@@ -106,7 +106,7 @@ def inputs(cli):
             ("submit gone.py", 2, "gone.py: No such file"), ("submit .", 2, "Is a directory"), ("submit a.xyz --language python", 0, ""),
             ("submit a.xyz", 2, "no language"), ("submit a.py --file gone.h", 2, "gone.h"), ("submit a.py --cases gone", 2, "gone"),
             ("submit a.py --cases object.json", 2, "a JSON array of cases"), ("submit a.py --cases twice.json", 2, "line 1: duplicate"),
-            ("submit a.py --cases broken.json", 2, "broken.json: line 2"), ("submit a.py --limit cpu_ms=-1", 2, "whole number"),
+            ("submit a.py --cases broken.json", 2, "line 2"), ("submit a.py --limit cpu_ms=-1", 2, "whole number"),
             ("submit a.py --limit =1", 2, "NAME=VALUE"), ("submit a.py --label x", 2, "NAME=VALUE"),
             ("submit binary.py", 2, "UTF-8"), ("submit a.py --key $'a\\nb'", 2, "line breaks"), ("submit a.py --key ''", 2, "no API key"),
             ("submit a.py --idempotency-key $'a\\rb'", 7, "idempotency key"), ("submit", 2, "FILE is missing"),

@@ -294,7 +294,7 @@ def part_command(stack, api):
         done = rustbox("submit", "sq.py", "--cases", "list.json", "--stop-on-fail")
         check("a file of cases, for a person", done.returncode == 8 and "cases: 1 of 3 passed" in done.stdout
               and "  WA   2  wrong_answer" in done.stdout and "  -    3\n" in done.stdout, done)
-        for words, text in ((("--cases", "none"), "none"), (("--cases", "sq.py"), "no JSON array"), (("--checker", "exact"), "need --cases"),
+        for words, text in ((("--cases", "none"), "none"), (("--cases", "sq.py"), "a JSON array"), (("--checker", "exact"), "need --cases"),
                             (("--cases", "lib"), "has no NAME.in"), (("--cases", "tests", "--checker", "float:x"), "float:ABS,REL")):
             done = rustbox("submit", "sq.py", *words)
             check(f"{' '.join(words)} is refused", done.returncode == 2 and text in done.stderr, done)
