@@ -2,8 +2,9 @@
 
 A whole private stack: each message is of a real submission that ran in the sandbox, one at a time on an idle service.
 The verdict's time is the broker's append time of its record (the earliest moment anybody can know it), the arrival is
-of nginx's access log; both count whole milliseconds. `ended` is the end of the program, by the evidence. Persist and
+of nginx's access log, `attempt` the moment deliver begins it, of the attempt's record; all count whole milliseconds. `ended` is the end of the program, by the evidence. Persist and
 relay are one hop here: what lies between them is the commit of a transaction."""
+import json
 import os
 import subprocess
 import time
@@ -38,36 +39,38 @@ class Pipeline(Bench):
         return {row[1]: int(row[4].split(",")[-2]) / 1e6 for row in rows}
 
     def appended(self, topic, since_ms):
-        """submission -> (the broker's append time in milliseconds, headers)"""
+        """submission -> (the broker's append time in milliseconds, headers, value) of its first record"""
         command = ["/usr/bin/kcat", "-C", "-b", self.env["RUSTBOX_BROKERS"], "-t", f"rustbox.{topic}", "-o", f"s@{since_ms}", "-e", "-q",
-                   "-f", "%T %h\n"]
+                   "-f", "%T %h %s\n" if topic == "attempts" else "%T %h \n"]
         found = {}
         for line in subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
-            stamp, _, text = line.partition(" ")
+            stamp, text, value = line.split(" ", 2)
             headers = dict(pair.split("=", 1) for pair in text.split(",") if "=" in pair)
-            found.setdefault(headers.get("id"), (int(stamp), headers))
+            found.setdefault(headers.get("id"), (int(stamp), headers, value))
         return found
 
 
 def verdict(bench, warm, count, rate):
     bench.say(f"verdict to arrival: {warm} submissions to warm up")
     bench.mark()
-    bench.submit(warm, "--clients", "2")
-    bench.await_arrivals(warm, 30)
+    bench.submit(warm, "--clients", "8")
+    bench.await_arrivals(warm, 60)
     time.sleep(1)
     bench.say(f"{count} submissions, one at a time, {rate} each second")
     since_ms = int(time.time() * 1000)
     bench.mark()
     ended = bench.submit(count, "--clients", "1", "--rate", str(rate))
     bench.await_arrivals(count, 20)
-    verdicts, webhooks, arrived = bench.appended("verdicts", since_ms), bench.appended("webhooks", since_ms), bench.arrivals()
-    ways = [(ended[sub], verdicts[sub][0], webhooks[sub][0], arrived[webhooks[sub][1]["message"]] * 1000)
-            for sub in ended if sub in webhooks and webhooks[sub][1]["message"] in arrived]
+    time.sleep(0.5) # the last attempt's record
+    verdicts, webhooks, attempts, arrived = (*(bench.appended(name, since_ms) for name in ("verdicts", "webhooks", "attempts")), bench.arrivals())
+    ways = [(ended[sub], verdicts[sub][0], webhooks[sub][0], json.loads(attempts[sub][2])["at"], arrived[webhooks[sub][1]["message"]] * 1000)
+            for sub in ended if sub in webhooks and sub in attempts and webhooks[sub][1]["message"] in arrived]
     part = lambda a, b: quantiles([way[b] - way[a] for way in ways])
-    return {"submissions": len(ended), "arrived": len(ways), "verdict_to_arrival_ms": part(1, 3), "ended_to_arrival_ms": part(0, 3),
-            "ended_to_verdict_ms": part(0, 1), "verdict_to_published_ms": part(1, 2), "published_to_arrival_ms": part(2, 3)}
+    return {"submissions": len(ended), "arrived": len(ways), "verdict_to_attempt_ms": part(1, 3), "verdict_to_arrival_ms": part(1, 4),
+            "ended_to_verdict_ms": part(0, 1), "verdict_to_published_ms": part(1, 2), "published_to_attempt_ms": part(2, 3),
+            "attempt_to_arrival_ms": part(3, 4)}
 
 
 def run(options, say):
     with Pipeline(options, say) as bench:
-        return verdict(bench, 400, 100, 5)
+        return verdict(bench, 2500, 100, 5) # the broker's Java is compiled by then
