@@ -279,9 +279,9 @@ const struct stage persist_stage = {
     .outputs = outputs,
     .output_count = 1,
     .linger_ms = 0,
-    /* A batch is a fetch, a transaction and a flush; only webhooks wait for it. */
-    .fetch_min_bytes = 65536,
-    .fetch_wait_max_ms = 25,
+    .fetch_min_bytes = 1,
+    .fetch_wait_max_ms = 100,
+    .gather_ms = 25, /* a batch is a fetch, a transaction and a flush */
     .queued_max_kbytes = 16384,
     .metrics_listen = SETTING_metrics_listen_persist,
     .batch_records = SETTING_persist_batch_records,

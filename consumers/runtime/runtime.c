@@ -55,6 +55,7 @@ int runtime_open(const struct runtime_options *options, struct runtime **out, st
         .linger_ms = stage->linger_ms,
         .fetch_min_bytes = stage->fetch_min_bytes,
         .fetch_wait_max_ms = stage->fetch_wait_max_ms,
+        .gather_ms = stage->gather_ms,
         .queued_max_kbytes = stage->queued_max_kbytes,
     };
     rt->env = (struct stage_env){.config = options->config,

@@ -91,7 +91,7 @@ struct stage {
     size_t input_count;
     const enum topic *outputs; /* warmed up before readiness */
     size_t output_count;
-    int linger_ms, fetch_min_bytes, fetch_wait_max_ms, queued_max_kbytes;
+    int linger_ms, fetch_min_bytes, fetch_wait_max_ms, gather_ms, queued_max_kbytes;
     enum setting metrics_listen; /* SETTING_metrics_listen_...; 0 = nowhere */
     enum setting batch_records;  /* BATCH: the most records of one batch; 0 = 200 */
 

@@ -15,7 +15,9 @@ struct bus_config {
     const char *prefix;    /* of every topic name, "rustbox." */
     int linger_ms;         /* producers: 0 where somebody waits */
     int fetch_min_bytes, fetch_wait_max_ms; /* consumers */
-    int queued_max_kbytes;                  /* consumers: what may be prefetched */
+    int gather_ms; /* consumers: while many fetches bring little they come so far apart; 0 = never
+                    */
+    int queued_max_kbytes;  /* consumers: what may be prefetched */
     int message_timeout_ms; /* producers: 300000 (delivery.md rule 6) unless a test says otherwise
                              */
 };

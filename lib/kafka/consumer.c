@@ -43,8 +43,10 @@ static void configure(rd_kafka_conf_t *conf, const struct bus_config *config, co
         bus_set_int(conf, "queued.max.messages.kbytes", config->queued_max_kbytes, err);
 }
 
-static int start(struct consumer *consumer, rd_kafka_conf_t *conf, struct err *err)
+static int start(struct consumer *consumer, const struct bus_config *config, rd_kafka_conf_t *conf,
+                 struct err *err)
 {
+    gather_enable(&consumer->gather, conf, config->gather_ms, err);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_rebalance_cb(conf, rebalance_callback);
     rd_kafka_conf_set_opaque(conf, consumer);
@@ -62,6 +64,7 @@ static struct consumer *new_consumer(const struct bus_config *config)
 
     CHECK(consumer != NULL);
     consumer->fd = -1;
+    pthread_mutex_init(&consumer->gather.lock, NULL);
     snprintf(consumer->prefix, sizeof consumer->prefix, "%s", config->prefix ? config->prefix : "");
     consumer->prefix_len = strlen(consumer->prefix);
     return consumer;
@@ -102,7 +105,8 @@ int consumer_open(const struct bus_config *config, const char *group, const char
     configure(conf, config, group, err);
     if (config->client_id && config->client_id[0])
         bus_set(conf, "group.instance.id", config->client_id, err);
-    if (start(consumer, conf, err) == 0 && subscribe(consumer, topics, topic_count, err) == 0) {
+    if (start(consumer, config, conf, err) == 0 &&
+        subscribe(consumer, topics, topic_count, err) == 0) {
         *out = consumer;
         return 0;
     }
@@ -141,7 +145,8 @@ int tail_open(const struct bus_config *config, const struct partition_at *parts,
         return -1;
     consumer = new_consumer(config);
     configure(conf, config, "rustbox.tail", err); /* assigned by hand: the group is never joined */
-    if (start(consumer, conf, err) == 0 && to_list(consumer, parts, count, &list, err) == 0) {
+    if (start(consumer, config, conf, err) == 0 &&
+        to_list(consumer, parts, count, &list, err) == 0) {
         code = rd_kafka_assign(consumer->rk, list);
         consumer->current = list;
         if (code)
@@ -182,6 +187,7 @@ void consumer_close(struct consumer *consumer)
         rd_kafka_topic_partition_list_destroy(consumer->current);
     if (consumer->fd >= 0)
         close(consumer->fd);
+    pthread_mutex_destroy(&consumer->gather.lock);
     free(consumer);
 }
 

@@ -1,6 +1,7 @@
 /* What the files of lib/kafka share; nobody else includes it. */
 #pragma once
 #include "lib/kafka/bus.h"
+#include "lib/kafka/gather.h"
 #include <librdkafka/rdkafka.h>
 
 #define BUS_NAME_MAX 250          /* Kafka's limit for topic names is 249 */
@@ -30,6 +31,9 @@ void bus_reason_set(struct bus_reason *reason, rd_kafka_resp_err_t code, const c
 int bus_wake_open(rd_kafka_queue_t *queue, int *fd, struct err *err);
 void bus_wake_drain(int fd);
 
+/* gather.c; gather must outlive the handle that is made of conf; 0 = gathers never. */
+void gather_enable(struct gather *gather, rd_kafka_conf_t *conf, int apart_ms, struct err *err);
+
 /* consumer.c and rebalance.c */
 struct consumer {
     rd_kafka_t *rk;
@@ -43,6 +47,7 @@ struct consumer {
     rd_kafka_queue_t *answers;                /* of the commit that is open; NULL = none is */
     int64_t answer_until_ms;
     bool closing;
+    struct gather gather;
     struct err failed; /* of a callback; returned by the poll that ran it */
     struct bus_reason reason;
 };

@@ -625,6 +625,38 @@ static void a_broker_that_is_away_costs_bounded_time(void **state)
     consumer_close(consumer);
 }
 
+/* How long so many records take when each is produced after the one before was read. */
+static int64_t in_turn_ms(const char *prefix, uintptr_t count, int gather_ms)
+{
+    struct bus_config with = config(prefix);
+    struct partition_at from = {"t", 0, BUS_EARLIEST};
+    struct consumer *tail;
+    struct record record;
+
+    with.gather_ms = gather_ms;
+    with.fetch_wait_max_ms = 10000; /* an empty answer counts too */
+    make_topic(&with, 1);
+    struct producer *producer = open_producer(&with);
+    assert_ok(tail_open(&with, &from, 1, &tail, &err), err);
+    int64_t begin_ms = now_ms();
+    for (uintptr_t n = 0; n < count; n++) {
+        send_number(producer, 0, n);
+        next(tail, &record);
+        record_done(&record);
+    }
+    int64_t took_ms = now_ms() - begin_ms;
+    consumer_close(tail);
+    producer_close(producer);
+    return took_ms;
+}
+
+static void who_gathers_fetches_seldom_and_the_first_at_once(void **state)
+{
+    (void)state;
+    assert_true(in_turn_ms("gather.", 20, 200) >= (20 - 8) * 200 - 300);
+    assert_true(in_turn_ms("gather4.", 4, 15000) < 15000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -638,6 +670,7 @@ int main(void)
         cmocka_unit_test(a_hook_chooses_the_start_and_may_fail_for_a_while),
         cmocka_unit_test(a_second_member_takes_partitions_and_the_first_is_told),
         cmocka_unit_test(an_offset_outside_of_the_log_is_never_replaced),
+        cmocka_unit_test(who_gathers_fetches_seldom_and_the_first_at_once),
         cmocka_unit_test(a_broker_that_is_away_costs_bounded_time),
         cmocka_unit_test(a_killed_broker_loses_and_doubles_nothing),
     };

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/strict.h"
 #include "lib/kafka/bus.h"
+#include "lib/kafka/gather.h"
 #include "tests/unit/unit.h"
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -202,6 +203,34 @@ static void a_group_outlives_a_coordinator_that_moves(void **state)
     group_close(group);
 }
 
+/* ---- gathering ---- */
+
+static void rare_answers_are_taken_at_once(void **state)
+{
+    (void)state;
+    struct gather gather = {.apart_ns = 25};
+    for (int64_t now = 1000; now < 10000; now += 25)
+        assert_int_equal(gather_wait_ns(&gather, now, 100), 0);
+}
+
+static void frequent_answers_come_apart(void **state)
+{
+    (void)state;
+    struct gather gather = {.apart_ns = 25};
+    int64_t now = 1000;
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(gather_wait_ns(&gather, now, 100), 0);
+    for (int i = 0; i < 100; i++)
+        now += gather_wait_ns(&gather, now, 100);
+    assert_int_equal(now, 1000 + 100 * 25);
+    assert_int_equal(gather_wait_ns(&gather, now, 65536), 0); /* gathered already, */
+    assert_int_equal(gather_wait_ns(&gather, now, 100), 25);  /* and it cost nothing */
+    now += 25 + 3 * 25;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(gather_wait_ns(&gather, now, 100), 0);
+    assert_int_equal(gather_wait_ns(&gather, now, 100), 25);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
@@ -214,6 +243,8 @@ int main(void)
         TEST(a_coordinator_that_moves_is_waited_for),
         TEST(a_coordinator_that_never_comes_is_an_error),
         TEST(a_group_outlives_a_coordinator_that_moves),
+        cmocka_unit_test(rare_answers_are_taken_at_once),
+        cmocka_unit_test(frequent_answers_come_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
