@@ -2,6 +2,7 @@
  * is in runtime/. */
 #include "consumers/runtime/runtime.h"
 #include "consumers/stages.h"
+#include "lib/base/std_fds.h"
 #include "lib/log/log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +70,10 @@ int main(int argc, char **argv)
     struct config *config = NULL;
     struct err err = {0};
     const char *name = NULL, *instance = "0";
-    int status = config_args(&argc, argv, usage, &config, &err);
 
+    if (!std_fds_hold())
+        return 71;
+    int status = config_args(&argc, argv, usage, &config, &err);
     if (status < 0) {
         fprintf(stderr, "rustbox-consumer: %s\n", err.message);
         return 64;

@@ -1,8 +1,8 @@
 /* The command `rustbox`: finds the verb, parses its options, prints its error. Verbs do the rest.
  */
+#include "lib/base/std_fds.h"
 #include "lib/base/strict.h"
 #include "producers/cli/cli.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -184,20 +184,9 @@ static int run(const struct verb *verb, char **words)
     return exit_code != EXIT_AC ? exit_code : EXIT_FAILED;
 }
 
-/* A descriptor that the caller closed would be the next socket's number, and what is printed would
- * go to the database or the broker. Reading or writing these fails instead. */
-static bool hold_standard_descriptors(void)
-{
-    static const int flags[] = {O_WRONLY, O_RDONLY, O_RDONLY};
-    for (int fd = 0; fd < (int)COUNT_OF(flags); fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags[fd]) != fd)
-            return false;
-    return true;
-}
-
 int main(int argc, char **argv)
 {
-    if (!hold_standard_descriptors())
+    if (!std_fds_hold())
         return EXIT_FAILED;
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         int words = words_of(verbs[i], argc, argv);

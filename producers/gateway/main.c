@@ -3,6 +3,7 @@
  * Start: producer and its probes, database, then (with the database's offsets) the tails, then the
  * keys; /api/health/ready says what is missing. SIGTERM: no new connections, waiting clients get
  * their 408 with the id, records in flight are awaited for a bounded time, exit status 0. */
+#include "lib/base/std_fds.h"
 #include "producers/gateway/gateway.h"
 #include <signal.h>
 #include <stdio.h>
@@ -340,6 +341,8 @@ int main(int argc, char **argv)
 {
     struct config *config = NULL;
     struct err err = {0};
+    if (!std_fds_hold())
+        return 71;
     int begun = config_args(&argc, argv, "rustbox-gateway: the HTTP API", &config, &err);
     if (begun != 0) {
         if (begun < 0)

@@ -91,14 +91,21 @@ def outputs(cli):
 
 
 def descriptors(cli):
-    """What is printed without standard output goes nowhere, least of all to the API: the connection has another number."""
-    trace = os.path.join(cli.folder, "numbers")
-    code = (f"import os,subprocess,sys\np = subprocess.Popen([{cli.program!r}, 'watch', {ID!r}], close_fds=True)\n"
-            f"import time; time.sleep(0.6)\nfds = {{n: os.readlink('/proc/%d/fd/%s' % (p.pid, n)) for n in '012'}}\n"
-            f"open({trace!r}, 'w').write(repr(fds)); p.terminate(); p.wait()")
-    subprocess.run(["/bin/bash", "-c", '/usr/bin/python3 -c "$1" <&- >&- 2>&-', "-", code], env={**cli.env, "RUSTBOX_KEY": "pending"}, timeout=15)
-    held = open(trace).read() if os.path.exists(trace) else "nothing"
-    cli.check_that(f"started without descriptors 0 to 2, they became {held}", held.count("/dev/null") == 3)
+    """What is printed or logged without standard output and error goes nowhere, least of all to a server: its connection
+    has another number. The servers' programs are looked at while they wait for the writer of their configuration."""
+    fifo, seen = os.path.join(cli.folder, "fifo"), os.path.join(cli.folder, "numbers")
+    os.mkfifo(fifo)
+    folder = os.path.dirname(cli.program)
+    for program, *words in (("rustbox", "watch", ID), ("rustbox-gateway", "--config", fifo),
+                            ("rustbox-consumer", "--stage", "persist", "--config", fifo)):
+        code = (f"import os, subprocess, time\np = subprocess.Popen({[os.path.join(folder, program), *words]!r}, close_fds=True)\n"
+                f"time.sleep(0.6)\nheld = [os.readlink('/proc/%d/fd/%d' % (p.pid, n)) for n in range(3)]\n"
+                f"open({seen!r}, 'w').write(repr(held))\np.kill(); p.wait()")
+        subprocess.run(["/bin/bash", "-c", '/usr/bin/python3 -c "$1" <&- >&- 2>&-', "-", code], env={**cli.env, "RUSTBOX_KEY": "pending"}, timeout=15)
+        held = open(seen).read() if os.path.exists(seen) else "nothing"
+        cli.check_that(f"{program}, started without descriptors 0 to 2: they became {held}", held.count("/dev/null") == 3)
+        if os.path.exists(seen):
+            os.unlink(seen)
 
 
 def inputs(cli):
