@@ -114,7 +114,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
         gone(req);
     http->busy--;
     http_drop_body(req);
-    buf_done(&req->out);
+    reply_drop(req);
     req->conn->req = NULL;
     conn_enter(conn_of(mhd), CONN_IDLE);
     *context = NULL;

@@ -61,6 +61,7 @@ struct request {
         const char *name;
         char value[96];
     } extra[4];
+    size_t answer_bytes; /* of a large answer, until libmicrohttpd has it */
 };
 
 struct http_config {
@@ -74,7 +75,8 @@ struct http_config {
     /* Judges a request before its body: 0, or -1 after http_error. Order: key, then rate. */
     int (*before)(struct request *req);
     unsigned connections_max;
-    size_t bodies_max_bytes; /* of all requests together */
+    size_t bodies_max_bytes;  /* of all requests together */
+    size_t answers_max_bytes; /* of all large answers that wait for their clients to read */
     int64_t head_ms, body_ms, idle_ms, send_ms;
 };
 
@@ -87,8 +89,11 @@ size_t http_parked(const struct http *http); /* of these, waiting for an answer 
 void http_each_parked(struct http *http, void (*each)(struct request *req));
 void http_close(struct http *http); /* parked requests are dropped */
 
-/* Ends the request: takes over body (buf is zeroed). Content type JSON unless set before. */
+/* Ends the request: takes over body (buf is zeroed). Content type JSON unless set before. 503
+ * instead when http_has_room says no. */
 void http_answer(struct request *req, int status, struct buf *body);
+/* False: clients that do not read hold so many large answers that this one must be refused. */
+bool http_has_room(const struct http *http, size_t bytes);
 void http_error(struct request *req, enum api_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* For the next answer; name is a literal. */

@@ -23,13 +23,14 @@ struct http {
     struct due_queue idle_due, head_due, body_due, send_due;
     struct request parked; /* list head */
     struct request *free_requests;
-    size_t busy, parked_count, body_bytes;
+    size_t busy, parked_count, body_bytes, answer_bytes;
     bool run; /* MHD has work without an event: a resumed connection */
     bool closing;
 };
 
 void conn_enter(struct conn *conn, enum conn_state state);
 enum MHD_Result reply_queue(struct request *req); /* http_reply.c */
+void reply_drop(struct request *req);             /* an answer that nobody will get */
 /* Bypasses MHD in mid-body; message NULL = the error's own. */
 void reply_raw(struct request *req, enum api_error error, const char *message);
 void request_end(struct request *req);

@@ -1,6 +1,7 @@
 /* Answers: bodies of errors (plain JSON and RFC 9457), headers, and the two ways out: a response
  * of libmicrohttpd, or raw bytes where it can no longer or not yet answer. */
 #include "lib/base/enc.h"
+#include "lib/base/strict.h"
 #include "lib/metrics/metrics.h"
 #include "producers/gateway/http_internal.h"
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 
 #define ERROR_BODY_MAX 4096
+#define ANSWER_SMALL_BYTES 65536 /* up to here answers are not counted: errors always have room */
 
 static const char *reason_text(int status)
 {
@@ -79,8 +81,25 @@ static void park_leave(struct request *req)
     loop_wake(req->http->config.loop);
 }
 
+bool http_has_room(const struct http *http, size_t bytes)
+{
+    return bytes <= ANSWER_SMALL_BYTES ||
+           http->answer_bytes + bytes <= http->config.answers_max_bytes;
+}
+
 void http_answer(struct request *req, int status, struct buf *body)
 {
+    if (!http_has_room(req->http, body->len)) {
+        buf_done(body);
+        http_header(req, "Retry-After", "1");
+        http_error(req, API_ERROR_unavailable,
+                   "too many large answers wait for clients that do not read them; ask again");
+        return;
+    }
+    if (body->len > ANSWER_SMALL_BYTES) {
+        req->answer_bytes = body->len;
+        req->http->answer_bytes += body->len;
+    }
     req->answered = true;
     req->gone = NULL;
     req->status = status;
@@ -109,15 +128,56 @@ static void count_answer(const struct request *req, int status)
     metric_add(METRIC_http_requests_total, label, 1);
 }
 
+void reply_drop(struct request *req)
+{
+    req->http->answer_bytes -= req->answer_bytes;
+    req->answer_bytes = 0;
+    buf_done(&req->out);
+}
+
+/* A large answer in libmicrohttpd's hands, until the client has read it or is gone. */
+struct large {
+    struct http *http;
+    struct buf body;
+};
+
+static void on_large_sent(void *cls)
+{
+    struct large *large = cls;
+    large->http->answer_bytes -= large->body.len;
+    buf_done(&large->body);
+    free(large);
+}
+
+static struct MHD_Response *response_of(struct request *req)
+{
+    struct MHD_Response *response;
+    if (req->answer_bytes > 0) {
+        struct large *large = malloc(sizeof(*large));
+        CHECK(large);
+        *large = (struct large){req->http, req->out};
+        response = MHD_create_response_from_buffer_with_free_callback_cls(
+            req->out.len, req->out.data, on_large_sent, large);
+        if (!response)
+            free(large);
+    } else {
+        response = MHD_create_response_from_buffer(req->out.len, req->out.data,
+                                                   req->out.data ? MHD_RESPMEM_MUST_FREE
+                                                                 : MHD_RESPMEM_PERSISTENT);
+    }
+    if (!response)
+        return NULL;
+    req->out = (struct buf){0}; /* MHD's now */
+    req->answer_bytes = 0;
+    return response;
+}
+
 enum MHD_Result reply_queue(struct request *req)
 {
     count_answer(req, req->status);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        req->out.len, req->out.data,
-        req->out.data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = response_of(req);
     if (!response)
         return MHD_NO;
-    req->out = (struct buf){0}; /* MHD's now */
     MHD_add_response_header(response, "Content-Type",
                             req->content_type ? req->content_type : "application/json");
     MHD_add_response_header(response, "X-Request-Id", req->request_id);
@@ -154,7 +214,7 @@ void reply_raw(struct request *req, enum api_error error, const char *message)
     buf_done(&body);
     buf_done(&all);
     http_drop_body(req);
-    buf_done(&req->out);
+    reply_drop(req);
     req->answered = false;
     req->discarding = true;
     conn_enter(req->conn, CONN_HEAD);

@@ -215,6 +215,7 @@ static int open_http(struct gateway *gw, struct err *err)
         .before = gateway_before,
         .connections_max = files.rlim_cur > 1024 ? (unsigned)files.rlim_cur - 512 : 512,
         .bodies_max_bytes = 64 * 1024 * 1024,
+        .answers_max_bytes = 256 * 1024 * 1024,
         .head_ms = 10000,
         .body_ms = 30000,
         .idle_ms = 75000,

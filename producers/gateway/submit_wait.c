@@ -18,10 +18,12 @@ void submit_answer_error(struct submit *sub, enum api_error error, const char *m
     submit_finish(sub);
 }
 
-void submit_answer_body(struct submit *sub, int status, struct buf *body)
+static void answer(struct submit *sub, int status, struct buf *body)
 {
     if (sub->req)
         http_answer(sub->req, status, body);
+    else
+        buf_done(body);
     submit_finish(sub);
 }
 
@@ -32,7 +34,7 @@ static void answer_accepted(struct submit *sub)
     uuid_format(&sub->told, id);
     buf_printf(&body, "{\"id\":\"%s\",\"job_status\":\"pending\",\"queue_depth\":%lld}", id,
                (long long)gateway_queue_depth(sub->subs->gw));
-    submit_answer_body(sub, 202, &body);
+    answer(sub, 202, &body);
 }
 
 static void answer_wait_over(struct submit *sub)
@@ -45,7 +47,19 @@ static void answer_wait_over(struct submit *sub)
     buf_puts(&body, ",\"request_id\":");
     json_quote(span_text(sub->req->request_id), &body);
     buf_puts(&body, "}");
-    submit_answer_body(sub, 408, &body);
+    answer(sub, 408, &body);
+}
+
+/* A verdict that cannot be sent now is not lost: the client is told its id, as when the wait ends.
+ */
+void submit_answer_body(struct submit *sub, int status, struct buf *body)
+{
+    if (!sub->req || http_has_room(sub->subs->gw->http, body->len)) {
+        answer(sub, status, body);
+        return;
+    }
+    buf_done(body);
+    answer_wait_over(sub);
 }
 
 void submit_wait_due(struct due *due)

@@ -36,6 +36,18 @@ static void handle_park(struct request *req)
     http_watch_client(req);
 }
 
+#define LARGE_BYTES ((size_t)16 << 20) /* more than sockets hold */
+
+static void handle_large(struct request *req)
+{
+    struct buf body = {.max = LARGE_BYTES};
+    char *room = buf_reserve(&body, LARGE_BYTES);
+    assert_non_null(room);
+    memset(room, 'x', LARGE_BYTES);
+    buf_grow(&body, LARGE_BYTES);
+    http_answer(req, 200, &body);
+}
+
 static int before(struct request *req)
 {
     if (req->route->is_public || span_is(req->head.api_key, "good"))
@@ -53,6 +65,7 @@ static const struct route routes[] = {
     {.path = "/get/", .methods = METHOD_GET, .takes_tail = true, .handle = handle_echo},
     {.path = "/private", .methods = METHOD_POST, .body_max = 65536, .handle = handle_echo},
     {.path = "/park", .methods = METHOD_GET, .is_public = true, .handle = handle_park},
+    {.path = "/large", .methods = METHOD_GET, .is_public = true, .handle = handle_large},
 };
 
 static int setup(void **state)
@@ -71,6 +84,7 @@ static int setup(void **state)
                                  .before = before,
                                  .connections_max = 12000,
                                  .bodies_max_bytes = 1024 * 1024,
+                                 .answers_max_bytes = 2 * LARGE_BYTES,
                                  .head_ms = 200,
                                  .body_ms = 300,
                                  .idle_ms = 400,
@@ -345,6 +359,42 @@ static long resident_bytes(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+/* Clients that ask for large answers and do not read them hold a bounded memory; small answers pass
+ * all the while, and room comes back when their time is over. */
+static void test_large_answers_unread(void **state)
+{
+    (void)state;
+    static const char text[] = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct raw *slow[2], *raw;
+    for (int i = 0; i < 2; i++) {
+        slow[i] = raw_open(port);
+        raw_send(slow[i], text, sizeof(text) - 1);
+        raw_turn(loop, 50);
+    }
+    assert_int_equal(raw_once(port, loop, text, &raw), 503);
+    assert_true(raw_has(raw, "Retry-After: 1") && raw_has(raw, "large answers"));
+    raw_close(raw);
+    assert_int_equal(raw_once(port, loop, POST "Content-Length: 2\r\n\r\n{}", NULL), 200);
+    raw_close(slow[0]); /* one leaves */
+    raw_turn(loop, 100);
+    char got[13] = "";
+    slow[0] = raw_open(port);
+    raw_send(slow[0], text, sizeof(text) - 1);
+    raw_turn(loop, 50);
+    assert_int_equal(recv(slow[0]->fd, got, 12, 0), 12);
+    assert_string_equal(got, "HTTP/1.1 200");
+    assert_int_equal(raw_once(port, loop, text, NULL), 503);
+    raw_turn(loop, 1300); /* both are ended by their deadline */
+    raw_close(slow[0]);
+    slow[0] = raw_open(port);
+    raw_send(slow[0], text, sizeof(text) - 1);
+    raw_turn(loop, 50);
+    assert_int_equal(recv(slow[0]->fd, got, 12, 0), 12);
+    assert_string_equal(got, "HTTP/1.1 200");
+    raw_close(slow[0]);
+    raw_close(slow[1]);
+}
+
 /* 10,000 parked requests: memory is bounded, and all are answered or released. */
 static bool answer_in_turn;
 
@@ -436,6 +486,7 @@ int main(void)
         TEST(test_slow_clients),
         TEST(test_client_leaves),
         TEST(test_answer_wakes),
+        TEST(test_large_answers_unread),
         TEST(test_many_parked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
