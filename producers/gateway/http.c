@@ -305,9 +305,14 @@ static enum MHD_Result body_call(struct request *req, const char *data, size_t *
     size_t before = req->body.cap;
     buf_add(&req->body, data, add);
     http->body_bytes += req->body.cap - before;
-    if (http->body_bytes > http->config.bodies_max_bytes || req->body.failed) {
+    if (req->share)
+        req->share->body_bytes += req->body.cap - before;
+    bool own = req->share && req->share->body_bytes > http->config.bodies_max_bytes / SHARE_OF;
+    if (own || http->body_bytes > http->config.bodies_max_bytes || req->body.failed) {
         http_drop_body(req);
-        reply_raw(req, API_ERROR_unavailable, "too many bodies at once; send it again");
+        reply_raw(req, API_ERROR_unavailable,
+                  own ? "too many bodies of this project at once; send it again"
+                      : "too many bodies at once; send it again");
     }
     return MHD_YES;
 }
@@ -354,6 +359,8 @@ void http_watch_client(struct request *req)
 void http_drop_body(struct request *req)
 {
     req->http->body_bytes -= req->body.cap;
+    if (req->share)
+        req->share->body_bytes -= req->body.cap;
     buf_done(&req->body);
 }
 

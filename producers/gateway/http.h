@@ -31,6 +31,12 @@ struct route {
     void (*handle)(struct request *req);
 };
 
+/* What one sender holds of the bounds on bodies and large answers: a quarter of each at the most,
+ * so that nobody takes them away from the others. */
+struct http_share {
+    size_t body_bytes, answer_bytes;
+};
+
 struct request {
     struct http *http;
     void *owner; /* of the server: http_config.owner */
@@ -38,8 +44,9 @@ struct request {
     enum method method;
     const char *tail; /* the path after the route's */
     struct head head;
-    struct project *project; /* set by `before` */
-    void *key;               /* the key it came with, set by `before` */
+    struct project *project;  /* set by `before` */
+    void *key;                /* the key it came with, set by `before` */
+    struct http_share *share; /* its sender's, set by `before`; lives as long as the server */
     char request_id[65];
     char traceparent[TRACEPARENT_TEXT];
     struct buf body;
@@ -93,7 +100,7 @@ void http_close(struct http *http); /* parked requests are dropped */
  * instead when http_has_room says no. */
 void http_answer(struct request *req, int status, struct buf *body);
 /* False: clients that do not read hold so many large answers that this one must be refused. */
-bool http_has_room(const struct http *http, size_t bytes);
+bool http_has_room(const struct request *req, size_t bytes);
 void http_error(struct request *req, enum api_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* For the next answer; name is a literal. */

@@ -16,6 +16,8 @@ struct conn {
     bool nul_in_target; /* of the request whose line came last */
 };
 
+#define SHARE_OF 4 /* struct http_share */
+
 struct http {
     struct http_config config;
     struct MHD_Daemon *daemon;

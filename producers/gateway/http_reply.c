@@ -81,15 +81,24 @@ static void park_leave(struct request *req)
     loop_wake(req->http->config.loop);
 }
 
-bool http_has_room(const struct http *http, size_t bytes)
+bool http_has_room(const struct request *req, size_t bytes)
 {
+    size_t most = req->http->config.answers_max_bytes;
     return bytes <= ANSWER_SMALL_BYTES ||
-           http->answer_bytes + bytes <= http->config.answers_max_bytes;
+           (req->http->answer_bytes + bytes <= most &&
+            (!req->share || req->share->answer_bytes + bytes <= most / SHARE_OF));
+}
+
+static void count_bytes(struct http *http, struct http_share *share, size_t add, size_t take)
+{
+    http->answer_bytes += add - take;
+    if (share)
+        share->answer_bytes += add - take;
 }
 
 void http_answer(struct request *req, int status, struct buf *body)
 {
-    if (!http_has_room(req->http, body->len)) {
+    if (!http_has_room(req, body->len)) {
         buf_done(body);
         http_header(req, "Retry-After", "1");
         http_error(req, API_ERROR_unavailable,
@@ -98,7 +107,7 @@ void http_answer(struct request *req, int status, struct buf *body)
     }
     if (body->len > ANSWER_SMALL_BYTES) {
         req->answer_bytes = body->len;
-        req->http->answer_bytes += body->len;
+        count_bytes(req->http, req->share, body->len, 0);
     }
     req->answered = true;
     req->gone = NULL;
@@ -130,7 +139,7 @@ static void count_answer(const struct request *req, int status)
 
 void reply_drop(struct request *req)
 {
-    req->http->answer_bytes -= req->answer_bytes;
+    count_bytes(req->http, req->share, 0, req->answer_bytes);
     req->answer_bytes = 0;
     buf_done(&req->out);
 }
@@ -138,13 +147,14 @@ void reply_drop(struct request *req)
 /* A large answer in libmicrohttpd's hands, until the client has read it or is gone. */
 struct large {
     struct http *http;
+    struct http_share *share;
     struct buf body;
 };
 
 static void on_large_sent(void *cls)
 {
     struct large *large = cls;
-    large->http->answer_bytes -= large->body.len;
+    count_bytes(large->http, large->share, 0, large->body.len);
     buf_done(&large->body);
     free(large);
 }
@@ -155,7 +165,7 @@ static struct MHD_Response *response_of(struct request *req)
     if (req->answer_bytes > 0) {
         struct large *large = malloc(sizeof(*large));
         CHECK(large);
-        *large = (struct large){req->http, req->out};
+        *large = (struct large){req->http, req->share, req->out};
         response = MHD_create_response_from_buffer_with_free_callback_cls(
             req->out.len, req->out.data, on_large_sent, large);
         if (!response)

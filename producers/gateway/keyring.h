@@ -2,6 +2,7 @@
  * changed by records of `control`. Looking a key up costs one SHA-256. Never holds a key's text. */
 #pragma once
 #include "lib/keystore/keystore.h"
+#include "producers/gateway/http.h"
 #include "producers/gateway/table.h"
 #include "schemas/control.h"
 
@@ -19,6 +20,7 @@ struct project {
     int64_t open_tail, open_verdicts;
     int64_t asked_ms; /* when a submission came last, monotonic */
     size_t keys;      /* revoked ones included */
+    struct http_share share;
 };
 #define PROJECT_KEYS_MAX 1000 /* made by the API: as many as its list shows */
 

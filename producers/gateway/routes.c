@@ -152,6 +152,7 @@ int gateway_before(struct request *req)
             return -1;
         }
         req->project = key->project;
+        req->share = &key->project->share;
         req->key = key;
     }
     const char *why = gateway_unready(gw);

@@ -54,7 +54,7 @@ static void answer_wait_over(struct submit *sub)
  */
 void submit_answer_body(struct submit *sub, int status, struct buf *body)
 {
-    if (!sub->req || http_has_room(sub->subs->gw->http, body->len)) {
+    if (!sub->req || http_has_room(sub->req, body->len)) {
         answer(sub, status, body);
         return;
     }

@@ -50,7 +50,11 @@ static void handle_large(struct request *req)
 
 static int before(struct request *req)
 {
-    if (req->route->is_public || span_is(req->head.api_key, "good"))
+    static struct http_share shares[2];
+    if (!req->route->is_public)
+        req->share = &shares[span_is(req->head.api_key, "other")];
+    if (req->route->is_public || span_is(req->head.api_key, "good") ||
+        span_is(req->head.api_key, "other"))
         return 0;
     http_error(req, API_ERROR_unauthorized, NULL);
     return -1;
@@ -66,6 +70,7 @@ static const struct route routes[] = {
     {.path = "/private", .methods = METHOD_POST, .body_max = 65536, .handle = handle_echo},
     {.path = "/park", .methods = METHOD_GET, .is_public = true, .handle = handle_park},
     {.path = "/large", .methods = METHOD_GET, .is_public = true, .handle = handle_large},
+    {.path = "/own/large", .methods = METHOD_GET, .handle = handle_large},
 };
 
 static int setup(void **state)
@@ -84,7 +89,7 @@ static int setup(void **state)
                                  .before = before,
                                  .connections_max = 12000,
                                  .bodies_max_bytes = 1024 * 1024,
-                                 .answers_max_bytes = 2 * LARGE_BYTES,
+                                 .answers_max_bytes = 5 * LARGE_BYTES,
                                  .head_ms = 200,
                                  .body_ms = 300,
                                  .idle_ms = 400,
@@ -365,8 +370,8 @@ static void test_large_answers_unread(void **state)
 {
     (void)state;
     static const char text[] = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
-    struct raw *slow[2], *raw;
-    for (int i = 0; i < 2; i++) {
+    struct raw *slow[5], *raw;
+    for (int i = 0; i < 5; i++) {
         slow[i] = raw_open(port);
         raw_send(slow[i], text, sizeof(text) - 1);
         raw_turn(loop, 50);
@@ -384,15 +389,58 @@ static void test_large_answers_unread(void **state)
     assert_int_equal(recv(slow[0]->fd, got, 12, 0), 12);
     assert_string_equal(got, "HTTP/1.1 200");
     assert_int_equal(raw_once(port, loop, text, NULL), 503);
-    raw_turn(loop, 1300); /* both are ended by their deadline */
+    raw_turn(loop, 1300); /* all are ended by their deadline */
     raw_close(slow[0]);
     slow[0] = raw_open(port);
     raw_send(slow[0], text, sizeof(text) - 1);
     raw_turn(loop, 50);
     assert_int_equal(recv(slow[0]->fd, got, 12, 0), 12);
     assert_string_equal(got, "HTTP/1.1 200");
+    for (int i = 0; i < 5; i++)
+        raw_close(slow[i]);
+}
+
+#define OWN(key) "GET /own/large HTTP/1.1\r\nHost: a\r\nX-API-Key: " key "\r\n\r\n"
+#define UPLOAD(key)                                                                                \
+    "POST /private HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nX-API-Key: " key       \
+    "\r\nContent-Length: "
+
+/* One sender's unread answers and unfinished bodies take a quarter: the others go on. */
+static void test_shares(void **state)
+{
+    (void)state;
+    struct raw *slow[8], *raw = raw_open(port);
+    raw_send(raw, OWN("good"), sizeof(OWN("good")) - 1);
+    raw_turn(loop, 50);
+    assert_int_equal(raw_once(port, loop, OWN("good"), NULL), 503);
+    slow[0] = raw_open(port);
+    raw_send(slow[0], OWN("other"), sizeof(OWN("other")) - 1);
+    raw_turn(loop, 50);
+    char got[13] = "";
+    assert_int_equal(recv(slow[0]->fd, got, 12, 0), 12);
+    assert_string_equal(got, "HTTP/1.1 200");
     raw_close(slow[0]);
-    raw_close(slow[1]);
+    raw_close(raw);
+
+    static const char head[] = UPLOAD("good") "65000\r\n\r\n";
+    static char part[64000];
+    memset(part, ' ', sizeof(part));
+    int refused = 0;
+    for (int i = 0; i < 8; i++) {
+        slow[i] = raw_open(port);
+        raw_send(slow[i], head, sizeof(head) - 1);
+        raw_send(slow[i], part, sizeof(part));
+        raw_turn(loop, 5);
+    }
+    assert_int_equal(raw_once(port, loop, UPLOAD("other") "2\r\n\r\n{}", NULL), 200);
+    for (int i = 0; i < 8; i++) {
+        ssize_t len = recv(slow[i]->fd, got, 12, MSG_DONTWAIT);
+        refused += len == 12 && strcmp(got, "HTTP/1.1 503") == 0;
+        raw_close(slow[i]);
+    }
+    assert_in_range(refused, 3, 5); /* 256 KiB of the MiB: four, or a little less */
+    raw_turn(loop, 50);
+    assert_int_equal(raw_once(port, loop, UPLOAD("good") "2\r\n\r\n{}", NULL), 200);
 }
 
 /* 10,000 parked requests: memory is bounded, and all are answered or released. */
@@ -487,6 +535,7 @@ int main(void)
         TEST(test_client_leaves),
         TEST(test_answer_wakes),
         TEST(test_large_answers_unread),
+        TEST(test_shares),
         TEST(test_many_parked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
