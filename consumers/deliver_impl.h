@@ -5,7 +5,7 @@
 #include "consumers/stage_util.h"
 #include "lib/http/post.h"
 
-#define IN_HAND_MAX 8192 /* records taken and not finished */
+#define IN_HAND_MAX 4096 /* records taken and not finished */
 #define SIGNATURE_MAX 1024
 
 struct job; /* one record in hand */

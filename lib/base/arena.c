@@ -1,8 +1,10 @@
 /* A chain of blocks. An allocation comes from the newest block or from a new one of at least
- * BLOCK_BYTES; arena_reset frees all but the first. `used` counts what was handed out. */
+ * BLOCK_BYTES, the first of FIRST_BYTES: thousands of arenas may be in use with little in each.
+ * arena_reset frees all but the first. `used` counts what was handed out. */
 #include "lib/base/arena.h"
 #include <stdlib.h>
 
+#define FIRST_BYTES ((size_t)2 * 1024)
 #define BLOCK_BYTES ((size_t)16 * 1024)
 #define ALIGN ((size_t)16)
 
@@ -47,7 +49,7 @@ void arena_reset(struct arena *arena)
 
 static struct arena_block *add_block(struct arena *arena, size_t bytes)
 {
-    size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+    size_t least = arena->first ? BLOCK_BYTES : FIRST_BYTES, cap = bytes > least ? bytes : least;
     struct arena_block *block = malloc(sizeof *block + cap);
     if (!block)
         return NULL;
