@@ -97,8 +97,12 @@ int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t mem
                            backend->trees[i]);
         out->dirs[i] =
             own ? open_dir(root->dirs[i], name) : fcntl(root->dirs[i], F_DUPFD_CLOEXEC, 3);
-        if (out->dirs[i] < 0)
-            return err_sys(err, ERR_SYSTEM, "open a job's control group");
+        if (out->dirs[i] < 0) {
+            (void)err_sys(err, ERR_SYSTEM, "open a job's control group");
+            if (own) /* cgroup_remove removes what could be opened */
+                unlinkat(root->dirs[i], name, AT_REMOVEDIR);
+            return -1;
+        }
     }
     return backend->apply(out, memory_bytes, processes, err);
 }

@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #define PAYLOAD_STACK (64 * 1024)
+#define INODES_MIN 2048
+#define BYTES_PER_INODE 16384
 
 _Noreturn void child_fail(int sync_fd, const char *where)
 {
@@ -79,7 +81,7 @@ static void insert(int *sorted, size_t *count, int fd)
 static void keep_descriptors(const struct child_spec *spec)
 {
     const int own[] = {spec->sync_fd,   spec->stdin_fd,  spec->stdout_fd, spec->stderr_fd,
-                       spec->tmp_mount, spec->shm_mount, spec->root_ns,   spec->net_ns};
+                       spec->tmp_mount, spec->shm_mount, spec->root_ns};
     int sorted[COUNT_OF(own) + CGROUP_DIRS];
     size_t count = 0;
     unsigned from = 0;
@@ -96,9 +98,18 @@ static void keep_descriptors(const struct child_spec *spec)
         child_fail(spec->sync_fd, "close the launcher's descriptors");
 }
 
-static void place(const struct child_spec *spec, int mount_fd, const char *path)
+static void mount_tmpfs(const struct child_spec *spec, const char *path, int instead,
+                        uint64_t files, bool exec)
 {
-    if (move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    char options[96];
+    bool unbounded = (spec->layers & LAYER_TMP) != 0;
+    uint64_t bytes = unbounded ? UINT64_C(1) << 30 : spec->limits.tmp_bytes;
+    uint64_t inodes = unbounded ? bytes / BYTES_PER_INODE : files > INODES_MIN ? files : INODES_MIN;
+    snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=1777",
+             (unsigned long long)bytes, (unsigned long long)inodes);
+    unsigned long flags = MS_NOSUID | MS_NODEV | (exec ? 0 : MS_NOEXEC);
+    if (instead < 0 ? mount("tmpfs", path, "tmpfs", flags, options) != 0
+                    : move_mount(instead, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
         child_fail(spec->sync_fd, path);
 }
 
@@ -119,8 +130,9 @@ static void build_root(const struct child_spec *spec)
     /* A copy of the template, a handful of mounts, instead of a copy of all that the host has. */
     if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(namespaces(spec)) != 0)
         child_fail(sync, "enter the root");
-    place(spec, spec->tmp_mount, "tmp");
-    place(spec, spec->shm_mount, "dev/shm");
+    mount_tmpfs(spec, "tmp", spec->tmp_mount, spec->limits.tmp_bytes / BYTES_PER_INODE,
+                spec->layers & LAYER_NOEXEC);
+    mount_tmpfs(spec, "dev/shm", spec->shm_mount, 0, false);
     const char *options = spec->layers & LAYER_HIDEPID ? "" : "hidepid=2,subset=pid";
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
         child_fail(sync, "mount /proc");

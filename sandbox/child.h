@@ -23,7 +23,7 @@ struct child_spec {
     int net_ns;  /* made ahead; -1 = the clone made one */
     int root_ns; /* mount namespace with the language's read-only root and nothing else */
     int sync_fd, stdin_fd, stdout_fd, stderr_fd;
-    int tmp_mount, shm_mount; /* detached tmpfs */
+    int tmp_mount, shm_mount; /* what to mount instead of fresh ones: escape tests; else -1 */
     const struct cgroup *group;
     const struct toolchain_phase *commands;
     const struct filter *filter;

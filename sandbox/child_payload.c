@@ -99,7 +99,7 @@ static bool confine(const struct child_spec *spec)
 {
     if (spec->landlock_abi == 0 || (spec->layers & LAYER_LANDLOCK))
         return false;
-    if (landlock_confine(spec->landlock_abi, spec->tmp_mount, spec->shm_mount, spec->stdin_fd) != 0)
+    if (landlock_confine(spec->landlock_abi, spec->stdin_fd) != 0)
         child_fail(spec->sync_fd, "confine by Landlock");
     return landlock_in_force();
 }

@@ -121,13 +121,7 @@ static int start_cold(struct job *job, struct phase_start *start, struct err *er
             return -1;
         start->stdin_fd = input;
     }
-    if (phase_start(job->phase, start, err) != 0)
-        return -1;
-    /* From here on a failure ends the phase, which nothing of the program has begun in yet. */
-    struct err late;
-    if (!job->compiling && given_link(job->phase->tmp_mount, &job->given, &late) != 0)
-        phase_fail(job->phase, "%s", late.message);
-    return 0;
+    return phase_start(job->phase, start, err);
 }
 
 static void set_tier(struct job *job, const char *made)
@@ -140,8 +134,7 @@ static void set_tier(struct job *job, const char *made)
 static void start_warm(struct job *job, const struct phase_start *start)
 {
     struct err err;
-    bool filled =
-        fill_input(job, &err) == 0 && given_link(job->phase->tmp_mount, &job->given, &err) == 0;
+    bool filled = fill_input(job, &err) == 0;
     set_tier(job, "warm");
     phase_give(job->phase, start, &job->ev, &job->ev.run);
     if (!filled)
@@ -164,6 +157,7 @@ static void start_phase(struct job *job, bool compile)
         .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
         .merge = compile,
         .shelf = job->shelf,
+        .given = compile ? NULL : &job->given,
         .words = compile ? job->words : job->given.args,
         .words_len =
             compile ? given_compile_words(&job->given, toolchain, job->words) : job->given.args_len,

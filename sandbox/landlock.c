@@ -68,7 +68,7 @@ static int allow_path(int ruleset, const char *path, uint64_t access)
     return fd < 0 ? -1 : allow(ruleset, fd, access);
 }
 
-int landlock_confine(int abi, int tmp_fd, int shm_fd, int stdin_fd)
+int landlock_confine(int abi, int stdin_fd)
 {
     uint64_t truncate = abi >= 3 ? FS_TRUNCATE : 0;
     /* Rules add up from a file to the root, so what "/" may is true of /tmp also: that nothing is
@@ -82,7 +82,7 @@ int landlock_confine(int abi, int tmp_fd, int shm_fd, int stdin_fd)
         allow_path(ruleset, "/dev", LANDLOCK_ACCESS_FS_WRITE_FILE | truncate) != 0 ||
         /* Its own processes' files: names of threads are written there. */
         allow_path(ruleset, "/proc", LANDLOCK_ACCESS_FS_WRITE_FILE | truncate) != 0 ||
-        allow(ruleset, tmp_fd, own) != 0 || allow(ruleset, shm_fd, own) != 0)
+        allow_path(ruleset, "/tmp", own) != 0 || allow_path(ruleset, "/dev/shm", own) != 0)
         return -1;
     struct stat st;
     if (fstat(stdin_fd, &st) != 0)

@@ -9,10 +9,10 @@
 /* The kernel's ABI number (landlock(7)); 0 = the kernel has none, or too old a one to be used. */
 int landlock_abi(void);
 /* Confines the calling process and what it starts: "/" can be read and executed, /dev and /proc
- * written, tmp_fd and shm_fd (directories) used freely but for device nodes, stdin_fd read; with
+ * written, /tmp and /dev/shm used freely but for device nodes, stdin_fd read; with
  * ABI 4 no TCP, with ABI 6 no signal and no abstract socket to the outside. Needs no_new_privs or
  * CAP_SYS_ADMIN. -1 with errno set. */
-int landlock_confine(int abi, int tmp_fd, int shm_fd, int stdin_fd);
+int landlock_confine(int abi, int stdin_fd);
 /* Whether the kernel refuses the calling process, which holds CAP_SYS_ADMIN, what only Landlock
  * refuses to it: a mount call (security_sb_mount comes before the type is looked up). */
 bool landlock_in_force(void);

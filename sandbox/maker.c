@@ -7,6 +7,7 @@
 #include "sandbox/maker_blob.h"
 #include "sandbox/maker_wire.h"
 #include "sandbox/mounts.h"
+#include "sandbox/pass.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -106,23 +107,29 @@ void maker_close(struct maker *maker)
     maker->program = -1;
 }
 
-/* false = it is gone, or does not answer. */
-static bool order(const struct maker *maker, struct msghdr *message, int32_t *answer)
+static bool receive(const struct maker *maker, int32_t *answer)
 {
-    ssize_t sent = sendmsg(maker->fd, message, MSG_NOSIGNAL), got = -1;
+    ssize_t got;
     do
-        if (sent > 0)
-            got = recv(maker->fd, answer, sizeof *answer, 0);
+        got = recv(maker->fd, answer, sizeof *answer, 0);
     while (got < 0 && errno == EINTR);
     return got == (ssize_t)sizeof *answer;
 }
 
-static int send_order(struct maker *maker, struct msghdr *message, int32_t *answer, struct err *err)
+static int order_clone(struct maker *maker, const struct child_spec *spec, int32_t *answer,
+                       struct err *err)
 {
+    static char body[MAKER_BODY_BYTES];
+    struct maker_order order;
+    size_t body_bytes, fd_count;
+    int fds[MAKER_FDS_MAX];
+    if (maker_pack(spec, &order, body, &body_bytes, fds, &fd_count, err) != 0)
+        return -1;
     for (int tries = 0; tries < 2; tries++) {
         if (maker->pid == 0 && start(maker, err) != 0)
             return -1;
-        if (order(maker, message, answer))
+        struct iovec parts[] = {{&order, sizeof order}, {body, body_bytes}};
+        if (pass_send(maker->fd, parts, 2, fds, fd_count) && receive(maker, answer))
             return 0;
         log_event(LOG_WARN, "maker_ended", kv("pid", maker->pid));
         end(maker);
@@ -133,27 +140,8 @@ static int send_order(struct maker *maker, struct msghdr *message, int32_t *answ
 int maker_clone(struct maker *maker, const struct child_spec *spec, pid_t *pid, int *pidfd,
                 struct err *err)
 {
-    static char body[MAKER_BODY_BYTES];
-    struct maker_order head;
-    size_t body_bytes, fd_count;
-    int fds[MAKER_FDS_MAX];
-    if (maker_pack(spec, &head, body, &body_bytes, fds, &fd_count, err) != 0)
-        return -1;
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof fds)];
-    } control = {0};
-    struct iovec parts[] = {{&head, sizeof head}, {body, body_bytes}};
-    struct msghdr message = {.msg_iov = parts,
-                             .msg_iovlen = 2,
-                             .msg_control = control.bytes,
-                             .msg_controllen = CMSG_SPACE(fd_count * sizeof(int))};
-    control.head.cmsg_level = SOL_SOCKET;
-    control.head.cmsg_type = SCM_RIGHTS;
-    control.head.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-    memcpy(CMSG_DATA(&control.head), fds, fd_count * sizeof(int));
     int32_t answer = 0;
-    if (send_order(maker, &message, &answer, err) != 0)
+    if (order_clone(maker, spec, &answer, err) != 0)
         return -1;
     if (answer < 0) {
         errno = -answer;

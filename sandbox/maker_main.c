@@ -2,14 +2,12 @@
  * An init is a copy of it, and a copy of it is cheap. It knows nothing but the order at hand, holds
  * no descriptor but its pair between two orders, and of root's capabilities only CAPS_SANDBOX. Its
  * children are the launcher's (CLONE_PARENT). */
-#include "lib/base/cleanup.h"
 #include "sandbox/maker_wire.h"
+#include "sandbox/pass.h"
 #include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,30 +15,14 @@ static struct maker_order order;
 static char body[MAKER_BODY_BYTES] __attribute__((aligned(8)));
 static struct maker_room room;
 
-/* One order; its descriptors are closed on every way out of here. false = the launcher is gone. */
-static bool receive(size_t *body_bytes, int fds[MAKER_FDS_MAX], size_t *fd_count)
+/* false = the launcher is gone. */
+static bool next(size_t *body_bytes, int fds[MAKER_FDS_MAX], size_t *fd_count)
 {
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int) * MAKER_FDS_MAX)];
-    } control;
     struct iovec parts[] = {{&order, sizeof order}, {body, sizeof body}};
-    struct msghdr message = {.msg_iov = parts,
-                             .msg_iovlen = 2,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control};
-    ssize_t got;
-    do
-        got = recvmsg(MAKER_SOCKET, &message, 0);
-    while (got < 0 && errno == EINTR);
-    struct cmsghdr *rights = got >= (ssize_t)sizeof order ? CMSG_FIRSTHDR(&message) : NULL;
-    if (!rights || rights->cmsg_type != SCM_RIGHTS ||
-        (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
-        return false;
+    *fd_count = MAKER_FDS_MAX;
+    ssize_t got = pass_receive(MAKER_SOCKET, parts, 2, fds, fd_count);
     *body_bytes = (size_t)got - sizeof order;
-    *fd_count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    memcpy(fds, CMSG_DATA(rights), *fd_count * sizeof(int));
-    return true;
+    return got >= (ssize_t)sizeof order;
 }
 
 static long make(const struct child_spec *spec)
@@ -60,7 +42,7 @@ int main(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "maker");
-    while (receive(&body_bytes, fds, &fd_count)) {
+    while (next(&body_bytes, fds, &fd_count)) {
         struct child_spec spec;
         if (maker_unpack(&order, body, body_bytes, fds, fd_count, &room, &spec) != 0)
             return 1;

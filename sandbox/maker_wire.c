@@ -1,6 +1,7 @@
 /* The words of a body: each ends in NUL, an empty one ends a list, and a list ends the lists; first
  * the command's steps, then the environment. No word of a toolchain is empty. */
 #include "sandbox/maker_wire.h"
+#include "lib/base/strict.h"
 #include <string.h>
 
 static int add_bytes(char *body, size_t *used, const void *bytes, size_t count)
@@ -42,6 +43,8 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
                                   .landlock_abi = spec->landlock_abi,
                                   .instructions = prog->len,
                                   .net = spec->net_ns >= 0,
+                                  .tmp = spec->tmp_mount >= 0,
+                                  .shm = spec->shm_mount >= 0,
                                   .compile = spec->compile,
                                   .template = spec->template};
     *body_bytes = 0;
@@ -58,14 +61,16 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
     fds[MAKER_STDIN] = spec->stdin_fd;
     fds[MAKER_STDOUT] = spec->stdout_fd;
     fds[MAKER_STDERR] = spec->stderr_fd;
-    fds[MAKER_TMP] = spec->tmp_mount;
-    fds[MAKER_SHM] = spec->shm_mount;
+    const int more[] = {spec->net_ns, spec->tmp_mount, spec->shm_mount};
+    *fd_count = MAKER_MORE;
+    for (size_t i = 0; i < COUNT_OF(more); i++)
+        if (more[i] >= 0)
+            fds[(*fd_count)++] = more[i];
     for (size_t i = 0; i < CGROUP_DIRS; i++)
-        if (spec->group->dirs[i] >= 0)
-            fds[MAKER_GROUPS + order->groups++] = spec->group->dirs[i];
-    *fd_count = MAKER_GROUPS + order->groups;
-    if (order->net)
-        fds[(*fd_count)++] = spec->net_ns;
+        if (spec->group->dirs[i] >= 0) {
+            fds[(*fd_count)++] = spec->group->dirs[i];
+            order->groups++;
+        }
     return 0;
 }
 
@@ -108,26 +113,28 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
     struct words words = {body + filter_bytes, body + body_bytes, room->words,
                           room->words + MAKER_WORDS_MAX};
     room->commands = (struct toolchain_phase){.family = FILTER_NATIVE};
+    size_t more = MAKER_MORE;
+    int net = order->net ? (int)more++ : -1, tmp = order->tmp ? (int)more++ : -1;
+    int shm = order->shm ? (int)more++ : -1;
     if (order->instructions > MAKER_FILTER_MAX || order->groups > CGROUP_DIRS ||
-        body_bytes != filter_bytes + order->words_bytes ||
-        fd_count != MAKER_GROUPS + order->groups + (order->net ? 1u : 0u) ||
+        fd_count != more + order->groups || body_bytes != filter_bytes + order->words_bytes ||
         take_words(&words, &room->commands) != 0)
         return -1;
     room->filter.prog = (struct sock_fprog){.len = (unsigned short)order->instructions,
                                             .filter = (void *)(uintptr_t)body};
     room->group =
         (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = order->join_file};
-    for (size_t i = 0; i < order->groups; i++)
-        room->group.dirs[i] = fds[MAKER_GROUPS + i];
+    for (size_t g = 0; g < order->groups; g++)
+        room->group.dirs[g] = fds[more + g];
     memset(room->at, 0, sizeof room->at);
     *out = (struct child_spec){.root_ns = fds[MAKER_ROOT],
                                .sync_fd = fds[MAKER_SYNC],
                                .stdin_fd = fds[MAKER_STDIN],
                                .stdout_fd = fds[MAKER_STDOUT],
                                .stderr_fd = fds[MAKER_STDERR],
-                               .tmp_mount = fds[MAKER_TMP],
-                               .shm_mount = fds[MAKER_SHM],
-                               .net_ns = order->net ? fds[fd_count - 1] : -1,
+                               .tmp_mount = tmp < 0 ? -1 : fds[tmp],
+                               .shm_mount = shm < 0 ? -1 : fds[shm],
+                               .net_ns = net < 0 ? -1 : fds[net],
                                .group = &room->group,
                                .commands = &room->commands,
                                .filter = &room->filter,

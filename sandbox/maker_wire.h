@@ -24,18 +24,16 @@ enum maker_fd {
     MAKER_STDIN,
     MAKER_STDOUT,
     MAKER_STDERR,
-    MAKER_TMP,
-    MAKER_SHM,
-    MAKER_GROUPS /* the control groups' directories, then the network namespace if there is one */
+    MAKER_MORE /* the network namespace, /tmp, /dev/shm, those of them that there are; groups */
 };
-#define MAKER_FDS_MAX (MAKER_GROUPS + CGROUP_DIRS + 1)
+#define MAKER_FDS_MAX (MAKER_MORE + 3 + CGROUP_DIRS)
 
 struct maker_order {
     struct limits limits;
     uint32_t uid, layers;
     int32_t landlock_abi;
     uint32_t groups, instructions, words_bytes;
-    bool net, compile, template;
+    bool net, tmp, shm, compile, template;
     char join_file[32], source[64];
 };
 

@@ -22,7 +22,7 @@
 #define FORK_NS INT64_C(3000000000) /* as SETUP_NS when it is a fork; then the job runs cold */
 #define EMPTY_NS INT64_C(1000000)   /* between looks whether the group is empty */
 #define EMPTY_TRIES 2000
-#define INODES_MIN 2048
+#define INODES_MIN 2048 /* of what escape tests share */
 
 /* The ends handed to the child; the launcher closes them right after the clone. */
 struct far_ends {
@@ -85,21 +85,13 @@ static int shared(const struct phase *phase, const char *name, uint64_t bytes, s
     return mount < 0 || mounts_hang(mount, path, err) != 0 ? -1 : mounts_clone(path, err);
 }
 
-static int open_mounts(struct phase *phase, struct err *err)
+static int share_mounts(struct phase *phase, struct err *err)
 {
     struct child_spec *spec = &phase->spec;
-    bool unbounded = (spec->layers & LAYER_TMP) != 0, fresh = !(spec->layers & LAYER_FRESH);
-    uint64_t bytes = unbounded ? UINT64_C(1) << 30 : spec->limits.tmp_bytes;
-    uint64_t inodes = bytes / 16384 > INODES_MIN ? bytes / 16384 : INODES_MIN;
-    phase->tmp_mount = spec->tmp_mount = fresh || phase->compile
-                                             ? mounts_tmpfs(bytes, inodes, 01777, err)
-                                             : shared(phase, "shared-tmp", bytes, err);
-    if (phase->tmp_mount < 0)
+    uint64_t bytes = spec->limits.tmp_bytes;
+    if (!phase->compile && (spec->tmp_mount = shared(phase, "shared-tmp", bytes, err)) < 0)
         return -1;
-    if ((phase->host->config.layers_off & LAYER_NOEXEC) && mounts_exec(phase->tmp_mount, err) != 0)
-        return -1;
-    spec->shm_mount = fresh ? mounts_tmpfs(bytes, unbounded ? inodes : INODES_MIN, 01777, err)
-                            : shared(phase, "shared-shm", bytes, err);
+    spec->shm_mount = shared(phase, "shared-shm", bytes, err);
     return spec->shm_mount >= 0 ? 0 : -1;
 }
 
@@ -155,6 +147,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
     phase->spec = (struct child_spec){.root_ns = host->roots[start->language][start->compile],
                                       .net_ns = -1,
+                                      .tmp_mount = -1,
                                       .stdin_fd = start->stdin_fd,
                                       .shm_mount = -1,
                                       .group = &phase->group,
@@ -208,9 +201,8 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     if (open_group(phase, err) != 0)
         return -1;
     phase->at[STEP_group] = loop_now_ns();
-    if (open_mounts(phase, err) != 0)
+    if ((phase->spec.layers & LAYER_FRESH) && share_mounts(phase, err) != 0)
         return -1;
-    phase->at[STEP_mounts] = loop_now_ns();
     phase->spec.sync_fd = far->sync;
     phase->spec.stdout_fd = far->pipes[PIPE_OUT];
     phase->spec.stderr_fd = far->pipes[PIPE_ERR];
@@ -231,7 +223,6 @@ static int keep_far(struct phase *phase, struct far_ends *far, struct err *err)
     phase->far[PHASE_FAR_SYNC] = take_fd(&far->sync);
     phase->far[PHASE_FAR_STDOUT] = take_fd(&far->pipes[PIPE_OUT]);
     phase->far[PHASE_FAR_STDERR] = take_fd(&far->pipes[PIPE_ERR]);
-    phase->far[PHASE_FAR_SHM] = take_fd(&phase->spec.shm_mount);
     phase->far[PHASE_FAR_STDIN] = fcntl(phase->spec.stdin_fd, F_DUPFD_CLOEXEC, 3);
     return phase->far[PHASE_FAR_STDIN] >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "keep a job's stdin");
 }
@@ -276,9 +267,9 @@ int phase_prepare(struct phase *phase, const struct phase_start *start, struct e
     if (result == 0 && start->template && keep_far(phase, &far, &late) != 0)
         phase_fail(phase, "%s", late.message);
     far_close(&far);
-    /* The child has its own copies of the mounts. */
+    cleanup_fd(&phase->spec.tmp_mount);
     cleanup_fd(&phase->spec.shm_mount);
-    phase->spec.shm_mount = -1;
+    phase->spec.tmp_mount = phase->spec.shm_mount = -1;
     if (result != 0) {
         if (phase->spec.uid)
             host_uid_put(phase->host, phase->spec.uid);
@@ -315,6 +306,7 @@ void phase_give(struct phase *phase, const struct phase_start *start, struct evi
     phase->spec.limits = start->limits;
     phase->words = start->words;
     phase->words_len = start->words_len;
+    phase->given_files = start->given;
     set_outputs(phase, start);
     phase->box_mount = fcntl(start->box_mount, F_DUPFD_CLOEXEC, 3);
     if (phase->box_mount < 0)

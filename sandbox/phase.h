@@ -17,7 +17,6 @@ enum phase_far {
     PHASE_FAR_STDIN,
     PHASE_FAR_STDOUT,
     PHASE_FAR_STDERR,
-    PHASE_FAR_SHM,
     PHASE_FAR_COUNT
 };
 
@@ -46,6 +45,7 @@ struct phase {
     int mnt_ns, root_fd; /* the sandbox's mounts and its "/" */
     int box_mount;       /* given; owned */
     int tmp_mount; /* of a compile: open after done, for the output; phase_release closes it */
+    const struct given *given_files; /* of the job; linked to in /tmp before the program starts */
     struct phase_output outputs[PIPE_COUNT];
     struct watch init_watch, sync, timer, oom, listener;
     int far[PHASE_FAR_COUNT];
@@ -70,12 +70,13 @@ struct phase_start {
     bool compile, probe;
     bool template; /* template_ready said yes */
     struct limits limits;
-    int stdin_fd;             /* not taken; open already when the phase is prepared */
-    int box_mount;            /* not taken; not asked for when the phase is prepared */
-    int files[PIPE_COUNT];    /* memfds for what the program writes; not taken */
-    struct nets_shelf *shelf; /* to take a network namespace from and leave it on; NULL = none */
-    bool merge;               /* stdout goes to the stderr file too (compilers) */
-    const char *words;        /* for its command, each ends in NUL; not taken, lasts until done */
+    int stdin_fd;              /* not taken; open already when the phase is prepared */
+    int box_mount;             /* not taken; not asked for when the phase is prepared */
+    int files[PIPE_COUNT];     /* memfds for what the program writes; not taken */
+    struct nets_shelf *shelf;  /* to take a network namespace from and leave it on; NULL = none */
+    bool merge;                /* stdout goes to the stderr file too (compilers) */
+    const struct given *given; /* files to link to in the run's /tmp; NULL = none; until done */
+    const char *words;         /* for its command, each ends in NUL; not taken, lasts until done */
     size_t words_len;
 };
 

@@ -1,6 +1,7 @@
 /* The events of a running phase: ready, clocks, outputs, out of memory, denied calls, the end. */
 #include "lib/base/cleanup.h"
 #include "lib/base/strict.h"
+#include "sandbox/given.h"
 #include "sandbox/mounts.h"
 #include "sandbox/notify.h"
 #include "sandbox/phase_impl.h"
@@ -208,6 +209,21 @@ static int watch_listener(struct phase *phase, pid_t payload, int number, struct
     return loop_add(&phase->host->loop, &phase->listener, phase->listener_fd, EPOLLIN, err);
 }
 
+static int hold(struct phase *phase, int process, struct err *err)
+{
+    if ((phase->mnt_ns = openat(process, "ns/mnt", O_RDONLY | O_CLOEXEC)) < 0 ||
+        (phase->root_fd = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+        (phase->tmp_mount =
+             openat(phase->root_fd, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+        return err_sys(err, ERR_SYSTEM, "open a sandbox's mounts");
+    phase->spec.tmp_mount = phase->tmp_mount; /* to be read back; the phase's */
+    if (phase->shelf && phase->spec.net_ns < 0)
+        phase->spec.net_ns = openat(process, "ns/net", O_RDONLY | O_CLOEXEC);
+    /* What cannot be read back for want of a descriptor would seem not to be in force. */
+    AUTO_FD int spare = fcntl(phase->root_fd, F_DUPFD_CLOEXEC, 3);
+    return spare >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "read a sandbox back");
+}
+
 /* The payload waits: read back, judge the isolation, let it go. */
 static void on_loaded(struct phase *phase, const struct child_message *message, pid_t payload)
 {
@@ -222,13 +238,8 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
         return phase_fail(phase, "%s", err.message);
     phase->at[STEP_listening] = loop_now_ns();
     AUTO_FD int process = readback_process(payload);
-    phase->mnt_ns = openat(process, "ns/mnt", O_RDONLY | O_CLOEXEC);
-    phase->root_fd = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (phase->shelf && phase->spec.net_ns < 0)
-        phase->spec.net_ns = openat(process, "ns/net", O_RDONLY | O_CLOEXEC);
-    if (phase->mnt_ns < 0 || phase->root_fd < 0)
-        return phase_fail(phase, "the sandbox's mounts are not to be found");
-    phase->spec.tmp_mount = phase->tmp_mount;
+    if (hold(phase, process, &err) != 0)
+        return phase_fail(phase, "%s", err.message);
     readback(phase->host, &phase->spec, phase->init, process, message->landlock == 1, ev,
              phase->pe);
     memcpy(ev->filter_sha256, phase->spec.filter->sha256, sizeof ev->filter_sha256);
@@ -300,6 +311,8 @@ void phase_go(struct phase *phase)
     if (mounts_place(phase->box_mount, place, phase->mnt_ns, host->home_ns, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     readback_box(phase->root_fd, phase->box_mount, ev);
+    if (phase->given_files && given_link(phase->tmp_mount, phase->given_files, &err) != 0)
+        return phase_fail(phase, "%s", err.message);
     phase->at[STEP_placed] = loop_now_ns();
     uint32_t lacking = ev->controls_missing & readback_required();
     for (int i = 0; i < CONTROL_COUNT && !phase->host->config.permissive && !phase->probe; i++)

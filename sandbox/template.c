@@ -6,6 +6,7 @@
 #include "lib/log/log.h"
 #include "sandbox/caps.h"
 #include "sandbox/mounts.h"
+#include "sandbox/pass.h"
 #include "sandbox/template_blob.h"
 #include "sandbox/template_wire.h"
 #include <errno.h>
@@ -310,8 +311,6 @@ static void fill(const struct phase *phase, struct template_order *order, int *f
     fds[TEMPLATE_STDIN] = phase->far[PHASE_FAR_STDIN];
     fds[TEMPLATE_STDOUT] = phase->far[PHASE_FAR_STDOUT];
     fds[TEMPLATE_STDERR] = phase->far[PHASE_FAR_STDERR];
-    fds[TEMPLATE_TMP] = phase->tmp_mount;
-    fds[TEMPLATE_SHM] = phase->far[PHASE_FAR_SHM];
     *count = TEMPLATE_GROUPS;
     for (size_t i = 0; i < CGROUP_DIRS; i++)
         if (phase->group.dirs[i] >= 0)
@@ -328,20 +327,8 @@ int template_fork(struct phase *phase, struct err *err)
     if (!tpl || tpl->pid == 0 || !tpl->ready)
         return err_set(err, ERR_SYSTEM, "the template is gone");
     fill(phase, &order, fds, &count);
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof fds)];
-    } control = {0};
-    struct iovec iov = {&order, sizeof order};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    control.head.cmsg_level = SOL_SOCKET;
-    control.head.cmsg_type = SCM_RIGHTS;
-    control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
-    if (sendmsg(tpl->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof order)
+    struct iovec part = {&order, sizeof order};
+    if (!pass_send(tpl->fd, &part, 1, fds, count))
         return err_sys(err, ERR_SYSTEM, "order a fork of the template");
     phase->template_generation = tpl->generation;
     phase->template_jobs = ++tpl->jobs;

@@ -13,6 +13,7 @@
 
 #include "lib/base/cleanup.h"
 #include "sandbox/child_payload.h"
+#include "sandbox/pass.h"
 #include "sandbox/template_wire.h"
 #include <errno.h>
 #include <linux/sched.h>
@@ -53,25 +54,10 @@ static int load_filter_program(void)
 /* One order and its descriptors. false = the launcher is gone. */
 static bool receive(struct template_order *order, int fds[TEMPLATE_FDS_MAX], size_t *count)
 {
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int) * TEMPLATE_FDS_MAX)];
-    } control;
-    struct iovec iov = {order, sizeof *order};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof control};
-    ssize_t got;
-    do
-        got = recvmsg(TEMPLATE_SOCKET, &message, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
-    struct cmsghdr *rights = got == (ssize_t)sizeof *order ? CMSG_FIRSTHDR(&message) : NULL;
-    if (!rights || rights->cmsg_type != SCM_RIGHTS || (message.msg_flags & MSG_CTRUNC))
-        return false;
-    *count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    memcpy(fds, CMSG_DATA(rights), *count * sizeof(int));
-    return *count > TEMPLATE_GROUPS;
+    struct iovec part = {order, sizeof *order};
+    *count = TEMPLATE_FDS_MAX;
+    return pass_receive(TEMPLATE_SOCKET, &part, 1, fds, count) == (ssize_t)sizeof *order &&
+           *count > TEMPLATE_GROUPS;
 }
 
 /* The readback wants the init for a parent; the helper is about to go. */
@@ -97,8 +83,8 @@ static _Noreturn void become_payload(const struct template_order *order, const i
                               .stdin_fd = fds[TEMPLATE_STDIN],
                               .stdout_fd = fds[TEMPLATE_STDOUT],
                               .stderr_fd = fds[TEMPLATE_STDERR],
-                              .tmp_mount = fds[TEMPLATE_TMP],
-                              .shm_mount = fds[TEMPLATE_SHM],
+                              .tmp_mount = -1,
+                              .shm_mount = -1,
                               .group = &group,
                               .filter = &filter,
                               .limits = order->limits,

@@ -224,8 +224,11 @@ static void run_boxed(struct bench_case *of, struct series *into, struct series 
     add(&steps[0], at[STEP_began] - slot.begin_ns);
     /* Of a warm one, the steps from channels to read_back were done before it was asked for. */
     bool warm = at[STEP_read_back] < at[STEP_began];
-    for (int i = warm ? STEP_placed : 1; i < STEP_COUNT; i++)
-        add(&steps[i], at[i] - at[warm && i == STEP_placed ? STEP_began : i - 1]);
+    int64_t latest = at[STEP_began];
+    for (int i = warm ? STEP_placed : 1; i < STEP_COUNT; i++) {
+        add(&steps[i], at[i] > latest ? at[i] - latest : 0);
+        latest = at[i] > latest ? at[i] : latest;
+    }
 }
 
 static void on_rated(struct job *job)

@@ -133,6 +133,9 @@ static void torn(void **state)
     packed.fd_count--;
     assert_int_equal(unpack(&got), -1);
     packed = whole;
+    packed.order.shm = false;
+    assert_int_equal(unpack(&got), -1);
+    packed = whole;
     packed.order.groups = CGROUP_DIRS + 1;
     assert_int_equal(unpack(&got), -1);
     packed = whole;

@@ -1,0 +1,16 @@
+/* One message with descriptors over a SOCK_SEQPACKET pair, between the launcher and its own
+ * processes. Async-signal-safe. */
+#pragma once
+#include "lib/base/err.h"
+#include <stdbool.h>
+#include <sys/uio.h>
+
+#define PASS_FDS 16
+
+/* Sends copies; at least one descriptor, at most PASS_FDS. false with errno. */
+bool pass_send(int socket, struct iovec *parts, size_t part_count, const int *fds,
+               size_t fd_count) MUST_CHECK;
+/* Waits for one; its descriptors are close-on-exec. The bytes, *fd_count being the room for
+ * descriptors before; -1: the other side is gone, or the message is none of these. */
+ssize_t pass_receive(int socket, struct iovec *parts, size_t part_count, int *fds,
+                     size_t *fd_count) MUST_CHECK;
