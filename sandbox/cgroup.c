@@ -26,11 +26,16 @@ int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *e
     return 0;
 }
 
-int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err)
+/* A number and a newline come in one piece. */
+static int read_u64(int fd, const char *file, uint64_t *out, struct err *err)
 {
     char text[64];
-    if (cgroup_read(dir, file, text, sizeof text, err) != 0)
-        return -1;
+    ssize_t got = pread(fd, text, sizeof text - 1, 0);
+    if (got < 0)
+        return err_sys(err, ERR_SYSTEM, "read %s of a control group", file);
+    while (got > 0 && isspace((unsigned char)text[got - 1]))
+        got--;
+    text[got] = '\0';
     if (strcmp(text, "max") == 0)
         *out = UINT64_MAX;
     else if (span_u64(span_text(text), out) != 0)
@@ -38,11 +43,16 @@ int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err)
     return 0;
 }
 
-int cgroup_write(int dir, const char *file, const char *text, struct err *err)
+int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err)
 {
-    AUTO_FD int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    AUTO_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
+    return read_u64(fd, file, out, err);
+}
+
+static int write_text(int fd, const char *file, const char *text, struct err *err)
+{
     ssize_t wrote;
     do /* lowering a memory limit reclaims, and a signal ends that */
         wrote = write(fd, text, strlen(text));
@@ -52,12 +62,23 @@ int cgroup_write(int dir, const char *file, const char *text, struct err *err)
     return 0;
 }
 
+int cgroup_write(int dir, const char *file, const char *text, struct err *err)
+{
+    AUTO_FD int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
+    return write_text(fd, file, text, err);
+}
+
 int cgroup_set_u64(int dir, const char *file, uint64_t value, uint64_t *out, struct err *err)
 {
+    AUTO_FD int fd = openat(dir, file, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
     char text[32];
     uint64_t page = 4096; /* limits of memory are rounded down to pages */
     snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    if (cgroup_write(dir, file, text, err) != 0 || cgroup_read_u64(dir, file, out, err) != 0)
+    if (write_text(fd, file, text, err) != 0 || read_u64(fd, file, out, err) != 0)
         return -1;
     if (*out != value && *out != value / page * page)
         return err_set(err, ERR_SYSTEM, "%s of a control group is %llu after %llu was set", file,

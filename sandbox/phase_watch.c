@@ -323,12 +323,12 @@ void phase_go(struct phase *phase)
         return kill_init(phase);
     if (phase->kill_by_ns)
         return;
-    let_go(phase);
     phase->go_ns = phase->at[STEP_go] = loop_now_ns();
     ev->setup_ns += (uint64_t)(phase->go_ns - phase->began_ns);
     if (!say_go(phase))
         return phase_fail(phase, "the payload could not be started");
     phase->pe->ran = true;
+    let_go(phase);
     if (arm(phase, phase->go_ns, 0, &err) != 0)
         phase_fail(phase, "%s", err.message);
 }

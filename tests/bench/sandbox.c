@@ -386,10 +386,12 @@ static void measure(void)
         if (round % 20 == 0)
             fprintf(stderr, "bench: round %llu of %llu\n", (unsigned long long)round,
                     (unsigned long long)bench.rounds);
+        settle();
         add(&bench.floor.series, spawn_once(bench.floor.argv, NULL));
         for (size_t i = 0; i < bench.case_count; i++) {
             struct bench_case *of = &bench.cases[i];
             const char *const *env = host.toolchains[of->language].run.env;
+            settle(); /* as before all others: what ran just before is quicker */
             add(&of->bare, spawn_once(of->argv, env));
             struct template_pool *templates = host.templates;
             host.templates = NULL;
@@ -398,8 +400,10 @@ static void measure(void)
             if (templates && of->language == LANGUAGE_python)
                 measure_tiers(of, &of->fork, of->fork_steps, &of->fork_ahead, NULL);
         }
-        for (size_t i = 0; i < bench.peer_count; i++)
+        for (size_t i = 0; i < bench.peer_count; i++) {
+            settle();
             add(&bench.peers[i].series, run_peer(i, 0));
+        }
     }
 }
 
