@@ -49,7 +49,9 @@ static _Noreturn void become_maker(const struct maker *maker, int pair)
     sigaction(SIGPIPE, &usual, NULL);
     sigaction(SIGXFSZ, &usual, NULL);
     int program = fcntl(maker->program, F_DUPFD_CLOEXEC, MAKER_SOCKET + 1);
+    /* It may have that number already: then dup2 leaves its close-on-exec as it is. */
     if (program >= 0 && dup2(pair, MAKER_SOCKET) == MAKER_SOCKET &&
+        fcntl(MAKER_SOCKET, F_SETFD, 0) == 0 &&
         close_range(MAKER_SOCKET + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
         (maker->layers_off & LAYER_CAPS || caps_only_over_exec(CAPS_SANDBOX) == 0))
         execveat(program, "", (char *const *)(uintptr_t)argv, env, AT_EMPTY_PATH);
