@@ -99,8 +99,8 @@ def descriptors(cli):
     for program, *words in (("rustbox", "watch", ID), ("rustbox-gateway", "--config", fifo),
                             ("rustbox-consumer", "--stage", "persist", "--config", fifo)):
         code = (f"import os, subprocess, time\np = subprocess.Popen({[os.path.join(folder, program), *words]!r}, close_fds=True)\n"
-                f"time.sleep(0.6)\nheld = [os.readlink('/proc/%d/fd/%d' % (p.pid, n)) for n in range(3)]\n"
-                f"open({seen!r}, 'w').write(repr(held))\np.kill(); p.wait()")
+                f"time.sleep(0.6)\ntry: open({seen!r}, 'w').write(repr([os.readlink('/proc/%d/fd/%d' % (p.pid, n)) for n in range(3)]))\n"
+                f"finally:\n p.kill(); p.wait()")
         subprocess.run(["/bin/bash", "-c", '/usr/bin/python3 -c "$1" <&- >&- 2>&-', "-", code], env={**cli.env, "RUSTBOX_KEY": "pending"}, timeout=15)
         held = open(seen).read() if os.path.exists(seen) else "nothing"
         cli.check_that(f"{program}, started without descriptors 0 to 2: they became {held}", held.count("/dev/null") == 3)
