@@ -2,12 +2,24 @@
 #include "lib/base/uuid.h"
 #include "lib/base/enc.h"
 
+static void put_ms(struct uuid *id, int64_t wall_ms)
+{
+    for (int i = 0; i < 6; i++)
+        id->bytes[i] = (uint8_t)(wall_ms >> (8 * (5 - i)));
+}
+
+struct uuid uuid_first(int64_t wall_ms)
+{
+    struct uuid id = {{0}};
+    put_ms(&id, wall_ms);
+    return id;
+}
+
 struct uuid uuid_v7_at(int64_t wall_ms, struct rnd *rnd)
 {
     struct uuid id;
     rnd_fill(rnd, id.bytes, sizeof id.bytes);
-    for (int i = 0; i < 6; i++)
-        id.bytes[i] = (uint8_t)(wall_ms >> (8 * (5 - i)));
+    put_ms(&id, wall_ms);
     id.bytes[6] = (uint8_t)(0x70 | (id.bytes[6] & 0x0f));
     id.bytes[8] = (uint8_t)(0x80 | (id.bytes[8] & 0x3f));
     return id;

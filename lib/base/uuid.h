@@ -13,6 +13,7 @@ struct uuid {
 /* Ids of one maker never decrease within a millisecond is NOT promised; they are unique. */
 struct uuid uuid_v7(const struct clock *clock, struct rnd *rnd);
 struct uuid uuid_v7_at(int64_t wall_ms, struct rnd *rnd);
+struct uuid uuid_first(int64_t wall_ms); /* no id of that millisecond or later is below it */
 bool uuid_is_v7(const struct uuid *id);  /* version and variant bits */
 int64_t uuid_ms(const struct uuid *id);  /* Unix milliseconds in the id */
 int32_t uuid_day(const struct uuid *id); /* its UTC day: the submission's day everywhere */

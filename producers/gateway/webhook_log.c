@@ -195,7 +195,6 @@ static void on_again(void *opaque, const struct db_result *rows, const struct er
     hook_done(hook, &body);
 }
 
-/* The smallest id of that millisecond. */
 static int read_time(struct request *req, const char *name, struct span text, struct uuid *out)
 {
     int64_t ms;
@@ -204,9 +203,7 @@ static int read_time(struct request *req, const char *name, struct span text, st
                    name);
         return -1;
     }
-    *out = (struct uuid){{0}};
-    for (int i = 0; i < 6; i++)
-        out->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+    *out = uuid_first(ms);
     return 0;
 }
 

@@ -180,6 +180,9 @@ static void uuids(void **state)
     assert_false(uuid_eq(&id, &other));
     assert_int_equal(uuid_ms(&id), INT64_C(1795464900123));
     assert_int_equal(uuid_day(&id), 20780);
+    struct uuid first = uuid_first(INT64_C(1795464900123));
+    assert_int_equal(uuid_ms(&first), uuid_ms(&id));
+    assert_true(memcmp(&first, &id, sizeof id) <= 0);
     char text[UUID_TEXT];
     uuid_format(&id, text);
     assert_int_equal(strlen(text), 36);
