@@ -122,6 +122,7 @@ int stage_db_open(const struct config *config, enum setting url, const char *app
         .application = application,
         .statement_timeout_ms = config_ms(config, SETTING_db_statement_timeout),
         .connect_timeout_ms = config_ms(config, SETTING_db_connect_timeout),
+        .look_ups = true,
     };
     return db_open(&settings, out, err);
 }

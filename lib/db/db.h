@@ -18,6 +18,13 @@ struct db_config {
     const char *conninfo;    /* libpq; no password in it */
     const char *application; /* shown in pg_stat_activity */
     int64_t statement_timeout_ms, connect_timeout_ms;
+    /* Every statement finds what it wants by an index: no plan reads a table, whatever the
+     * statistics say. For processes, not for tools that count. */
+    bool look_ups;
+    /* Each use of a statement is planned for its own values, so that a day's partitions are the
+     * only ones looked at. Otherwise the sixth use makes a plan for all the days there are, to
+     * compare. */
+    bool fresh_plans;
 };
 
 /* Declared static const where it is used; the name is unique per program. Search path: rustbox. */

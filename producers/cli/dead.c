@@ -348,8 +348,12 @@ static int redrive_one(struct dead *dead, const struct record *rec, void *opaque
 
 static int open_database(struct dead *dead, struct err *err)
 {
-    struct db_config db = {config_text(dead->config, SETTING_db_url_admin), "rustbox", TIMEOUT_MS,
-                           config_ms(dead->config, SETTING_db_connect_timeout)};
+    struct db_config db = {.conninfo = config_text(dead->config, SETTING_db_url_admin),
+                           .application = "rustbox",
+                           .statement_timeout_ms = TIMEOUT_MS,
+                           .connect_timeout_ms =
+                               config_ms(dead->config, SETTING_db_connect_timeout),
+                           .look_ups = true};
     return db_open(&db, &dead->db, err);
 }
 

@@ -108,7 +108,11 @@ int bench_setup(void **state)
     assert_ok(keystore_open(path, KEYSTORE_CREATE, &bench.rnd, &bench.ks, &err), err);
     char conninfo[128];
     snprintf(conninfo, sizeof conninfo, "host=%s dbname=rustbox user=super", host);
-    struct db_config config = {conninfo, "bench", 10000, 5000};
+    struct db_config config = {.conninfo = conninfo,
+                               .application = "bench",
+                               .statement_timeout_ms = 10000,
+                               .connect_timeout_ms = 5000,
+                               .look_ups = true};
     assert_ok(db_open(&config, &bench.sql, &err), err);
     assert_ok(db_offsets_create(bench.sql, "submissions", 24, &err), err);
     assert_ok(db_offsets_create(bench.sql, "verdicts", 24, &err), err);
