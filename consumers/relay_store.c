@@ -22,7 +22,8 @@ static const struct db_statement due = {
     "ORDER BY o.submission_id LIMIT $1 FOR UPDATE OF o SKIP LOCKED"};
 static const struct db_statement evidence = {
     "relay_evidence", "SELECT id, state = 'erased', key_number, sealed FROM rustbox.evidence "
-                      "WHERE class = $1 AND day = $2 AND id = ANY($3)"};
+                      "WHERE class = $1 AND day = $2 AND id = ANY($3) "
+                      "AND id BETWEEN $4 AND $5"}; /* bounds as in admit_rows */
 static const struct db_statement alias = {
     "relay_alias", "SELECT class, key_number FROM rustbox.submissions WHERE project_id = $1 AND "
                    "day = $2 AND id = $3"};
@@ -127,6 +128,11 @@ static bool same_day(const struct relay_message *a, const struct relay_message *
     return b->of_result && a->class == b->class && a->day == b->day;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct uuid));
+}
+
 /* The evidence of one class and day: usually one question for the batch. */
 static int send_evidence(struct db *db, struct relay_work *work, size_t first, struct err *err)
 {
@@ -139,7 +145,9 @@ static int send_evidence(struct db *db, struct relay_work *work, size_t first, s
             return 0; /* asked already */
         work->ids[count++] = work->messages[i].evidence;
     }
-    struct db_param params[] = {db_int(msg->class), db_day(msg->day), db_uuids(work->ids, count)};
+    qsort(work->ids, count, sizeof *work->ids, compare_ids);
+    struct db_param params[] = {db_int(msg->class), db_day(msg->day), db_uuids(work->ids, count),
+                                db_uuid(&work->ids[0]), db_uuid(&work->ids[count - 1])};
     work->evidence_count++;
     return db_pipeline_send(db, &evidence, params, COUNT_OF(params), err);
 }
