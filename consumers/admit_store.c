@@ -47,17 +47,22 @@ static const struct db_statement count_up = {
                    "VALUES ($1, $2, $3, $4) ON CONFLICT (project_id, day, kind) DO UPDATE SET "
                    "amount = CASE WHEN $5::bigint = 0 OR u.amount + excluded.amount <= $5 "
                    "THEN u.amount + excluded.amount END"};
-/* The owner's verdict is there already: persist has listed the aliases without this one. */
+/* The owner's verdict is there already: persist has listed the aliases without this one. Every
+ * class is named, since the primary key begins with it. */
+#define LIVE " AND disabled_at IS NULL AND deleted_at IS NULL "
 static const struct db_statement alias_event = {
     "admit_alias_event",
     "INSERT INTO rustbox.outbox (submission_id, event, endpoint_id, class, day, evidence_id, "
     "project_id) SELECT $1, v.event, w.id, v.class, v.day, v.id, v.project_id FROM (SELECT class, "
     "day, id, project_id, CASE "
     "verdict WHEN 'IE' THEN 'submission.failed' ELSE 'submission.completed' END AS event FROM "
-    "rustbox.evidence WHERE day = $2 AND id = $3 AND state = 'stored') v "
-    "JOIN rustbox.webhook_endpoints w ON w.project_id = v.project_id AND w.disabled_at IS NULL "
-    "AND w.deleted_at IS NULL AND v.event = ANY(w.events) AND (w.kind = 'project' OR "
-    "w.submission_id = $1) ON CONFLICT DO NOTHING"};
+    "rustbox.evidence WHERE class IN (7, 30, 90, 365) AND day = $2 AND id = $3 AND state = "
+    "'stored') v "
+    "JOIN LATERAL (SELECT id, events FROM rustbox.webhook_endpoints WHERE project_id = $4 AND "
+    "kind = 'project'" LIVE "UNION ALL SELECT id, events FROM rustbox.webhook_endpoints WHERE "
+    "submission_id = $1 AND project_id = $4" LIVE ") w ON v.event = ANY(w.events) "
+    "ON CONFLICT DO NOTHING"};
+#undef LIVE
 
 static const struct db_statement add_endpoint = {
     "admit_endpoint",
@@ -514,16 +519,19 @@ static int send_inserts(struct work *work, struct err *err)
     return rc;
 }
 
+/* Also a zero for a day on which nothing counted: by the rows of kind requests a list finds the
+ * days that a project has submissions of. */
 static int send_counters(struct work *work, struct err *err)
 {
     for (size_t i = 0; i < work->budgets.count; i++) {
         const struct counter *counter = &work->budgets.counters[i];
-        if (counter->added == 0)
+        bool names_day = counter->kind == COUNTER_requests && counter->used == 0;
+        if (counter->added == 0 && !names_day)
             continue;
         struct db_param params[] = {db_uuid(&counter->project), db_day(counter->day),
                                     db_text(counter_kind_name(counter->kind)),
                                     db_int((int64_t)counter->added),
-                                    db_int((int64_t)counter->limit)};
+                                    db_int(counter->added ? (int64_t)counter->limit : 0)};
         if (send(work, &count_up, params, COUNT_OF(params), err))
             return -1;
     }
@@ -539,7 +547,7 @@ static int send_alias_events(struct work *work, struct err *err)
         if (!item->fresh || item->row.decision != DECISION_alias || !asked)
             continue;
         struct db_param params[] = {db_uuid(&item->env.id), db_day(uuid_day(&item->row.owner)),
-                                    db_uuid(&item->row.owner)};
+                                    db_uuid(&item->row.owner), db_uuid(&item->env.project)};
         if (send(work, &alias_event, params, COUNT_OF(params), err))
             return -1;
     }

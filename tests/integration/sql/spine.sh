@@ -92,8 +92,27 @@ got=$(run -U rustbox_gateway -c "SET rustbox.project = '$a'" -c "$mine WHERE id 
 got=$(run -U rustbox_gateway -c "SET rustbox.project = '$a'" -c "EXPLAIN $mine WHERE project_id = '$a' AND key_hash = $key AND day BETWEEN '2026-11-22' AND '2026-11-24'")
 [ "$(grep -c 'key_hash_day_idx' <<<"$got")" -ge 11 ] || fail "a key's owner is not found by index on the days asked for alone: $got"
 
+# ---- migrations after 0004 on a database that is in use: everything is kept, and every index stands
+migrations=("$here"/../../../schemas/sql/[0-9]*.sql)
+counts="SELECT string_agg(t || ' ' || (xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM rustbox.' || t, false, true, '')))[1]::text, ', ')
+    FROM unnest(ARRAY['projects', 'submissions', 'evidence', 'webhook_endpoints', 'outbox', 'webhook_attempts', 'partition_days']) t"
+run -d postgres -c 'CREATE DATABASE earlier OWNER rustbox_owner' >/dev/null
+for at in "${!migrations[@]}"; do
+    if [ "$at" = 4 ]; then
+        run -d earlier -v rows=100 -v project=$a -v salt=0 -f "$here/many.sql" >/dev/null || fail 'filling a database of version 4'
+        before=$(run -d earlier -c "$counts")
+        run -d earlier -c "DELETE FROM rustbox.usage WHERE kind = 'requests' AND day > current_date - 2"
+    fi
+    got=$(run -d earlier -U rustbox_admin -1 -f "${migrations[at]}") || fail "${migrations[at]##*/} on a database in use: $got"
+done
+[[ $before == *'submissions 300, evidence'* ]] || fail "a database of version 4 was not filled: $before"
+wants "$before" 'rows before and after the migrations' -d earlier -c "$counts"
+wants 0 'days of submissions without a row of requests' -d earlier -c "SELECT count(*) FROM rustbox.submissions s WHERE NOT EXISTS
+    (SELECT FROM rustbox.usage u WHERE u.project_id = s.project_id AND u.day = s.day AND kind = 'requests')"
+wants 0 'tables whose owner reads tenant rows' -d earlier -c "SELECT count(*) FROM pg_class WHERE relrowsecurity AND NOT relforcerowsecurity"
+wants 0 'indexes that do not stand' -d earlier -c 'SELECT count(*) FROM pg_index WHERE NOT indisvalid'
+
 # ---- again: roles are idempotent
 run -f "$here/../../../schemas/sql/roles.sql" >/dev/null || fail 'roles.sql a second time'
-files=$(ls "$here"/../../../schemas/sql/[0-9]*.sql | wc -l)
-wants "$files" 'version' -U rustbox_balance -c "SELECT max(version) FROM rustbox.migrations"
+wants "${#migrations[@]}" 'version' -U rustbox_balance -c "SELECT max(version) FROM rustbox.migrations"
 [ $failures = 0 ] && echo "sql spine: all as it should be" || exit 1
