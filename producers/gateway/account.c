@@ -1,6 +1,6 @@
-/* What a project sees and does for itself: its submissions, usage, project and keys. Each request
- * is one statement; a change of keys is answered after its `control` record is acknowledged, so
- * that every gateway knows within a second (delivery.md rule 26). */
+/* What a project sees and does for itself: its usage, project and keys. Each request is one
+ * statement; a change of keys is answered after its `control` record is acknowledged, so that every
+ * gateway knows within a second (delivery.md rule 26). */
 #include "lib/base/enc.h"
 #include "producers/gateway/rows.h"
 #include "schemas/apikey.h"
@@ -12,7 +12,6 @@ struct ask {
     struct request *req; /* NULL: gone */
     struct gateway *gw;
     struct project *project;
-    int limit;
     /* of key changes */
     struct control_event event;
     char key[APIKEY_BYTES + 1], label[LABEL_MAX * 4 + 1];
@@ -72,93 +71,6 @@ static void ask_done(struct ask *ask, struct buf *body)
     ask_free(ask);
 }
 
-/* Left out where there is none. */
-static void put_text(struct buf *out, const char *name, const struct db_result *rows, size_t row,
-                     int column)
-{
-    if (!db_is_null(rows, row, column))
-        rows_put_text(out, name, rows, row, column);
-}
-
-static void put_measured(struct buf *out, const struct db_result *rows, size_t row)
-{
-    if (!db_is_null(rows, row, 7))
-        buf_printf(out, ",\"cpu_time_secs\":%.6f", (double)db_get_int(rows, row, 7) / 1e9);
-    if (!db_is_null(rows, row, 8))
-        buf_printf(out, ",\"wall_time_secs\":%.6f", (double)db_get_int(rows, row, 8) / 1e9);
-    if (!db_is_null(rows, row, 9))
-        buf_printf(out, ",\"memory_peak_bytes\":%lld", (long long)db_get_int(rows, row, 9));
-    if (!db_is_null(rows, row, 10))
-        buf_printf(out, ",\"exit_code\":%lld", (long long)db_get_int(rows, row, 10));
-    if (!db_is_null(rows, row, 11))
-        buf_printf(out, ",\"signal\":%lld", (long long)db_get_int(rows, row, 11));
-}
-
-static void put_submission(struct buf *out, const void *owner, const struct db_result *rows,
-                           size_t row)
-{
-    enum verdict verdict;
-    (void)owner;
-    buf_puts(out, "{");
-    rows_put_id(out, "id", rows, row, 0);
-    put_text(out, "language", rows, row, 1);
-    put_text(out, "profile", rows, row, 2);
-    if (verdict_find(db_get_text(rows, row, 4), &verdict) == 0) {
-        buf_printf(out, ",\"job_status\":\"%s\"", verdict_job_status(verdict));
-        put_text(out, "verdict", rows, row, 4);
-        put_text(out, "verdict_cause", rows, row, 5);
-        put_measured(out, rows, row);
-    } else {
-        buf_puts(out, ",\"job_status\":\"pending\"");
-    }
-    rows_put_time(out, "created_at", rows, row, 3);
-    rows_put_time(out, "completed_at", rows, row, 6);
-    buf_puts(out, "}");
-}
-
-static void on_list(void *opaque, const struct db_result *rows, const struct err *err)
-{
-    struct ask *ask = opaque;
-    if (!ask_ok(ask, err))
-        return;
-    static const struct rows_list list = {"submissions", 1024 * 1024, put_submission,
-                                          rows_put_cursor};
-    struct buf body = rows_page(&list, NULL, ask->limit, rows, db_rows(rows));
-    ask_done(ask, &body);
-}
-
-void submissions_handle(struct request *req)
-{
-    const char *cursor;
-    const char *verdict = http_query(req, "verdict"), *language = http_query(req, "language");
-    const char *label = http_query(req, "label");
-    struct label wanted;
-    struct uuid before, hash;
-    int limit;
-    enum verdict known_verdict;
-    enum language known_language;
-    if (rows_page_asked(req, &limit, &cursor, &before) != 0)
-        return;
-    if (verdict && verdict_find(span_text(verdict), &known_verdict) != 0)
-        http_error(req, API_ERROR_invalid_field, "verdict: is none of the verdicts");
-    else if (language && language_find(span_text(language), &known_language) != 0)
-        http_error(req, API_ERROR_invalid_field, "language: is none of GET /api/languages");
-    else if (label && label_parse(span_text(label), &wanted) != 0)
-        http_error(req, API_ERROR_invalid_field, "label: must be NAME:VALUE");
-    if (req->answered)
-        return;
-    struct ask *ask = ask_new(req);
-    ask->limit = limit;
-    if (label)
-        label_hash(span_of(ask->project->secret.bytes, 32), &wanted, hash.bytes);
-    const struct store_filter filter = {.before = cursor ? &before : NULL,
-                                        .verdict = verdict ? verdict_name(known_verdict) : NULL,
-                                        .language = language ? language_name(known_language) : NULL,
-                                        .label = label ? &hash : NULL};
-    if (store_list(ask->gw->store, &ask->project->id, &filter, ask->limit + 1, on_list, ask) != 0)
-        ask_away(ask);
-}
-
 static void on_usage(void *opaque, const struct db_result *rows, const struct err *err)
 {
     struct ask *ask = opaque;
@@ -215,10 +127,10 @@ static void on_project(void *opaque, const struct db_result *rows, const struct 
     for (size_t i = 0; i < db_rows(rows); i++) {
         buf_puts(&body, i ? ",{" : "{");
         rows_put_id(&body, "id", rows, i, 0);
-        put_text(&body, "name", rows, i, 1);
-        put_text(&body, "plan", rows, i, 2);
+        rows_put_known(&body, "name", rows, i, 1);
+        rows_put_known(&body, "plan", rows, i, 2);
         buf_printf(&body, ",\"retention_days\":%lld", (long long)db_get_int(rows, i, 3));
-        put_text(&body, "taxonomy", rows, i, 4);
+        rows_put_known(&body, "taxonomy", rows, i, 4);
         rows_put_time(&body, "created_at", rows, i, 5);
         buf_puts(&body, "}");
     }
@@ -243,9 +155,9 @@ static void on_keys(void *opaque, const struct db_result *rows, const struct err
     for (size_t i = 0; i < db_rows(rows); i++) {
         buf_puts(&body, i ? ",{" : "{");
         rows_put_id(&body, "id", rows, i, 0);
-        put_text(&body, "kind", rows, i, 1);
-        put_text(&body, "label", rows, i, 2);
-        put_text(&body, "hint", rows, i, 3);
+        rows_put_known(&body, "kind", rows, i, 1);
+        rows_put_known(&body, "label", rows, i, 2);
+        rows_put_known(&body, "hint", rows, i, 3);
         rows_put_time(&body, "created_at", rows, i, 4);
         rows_put_time(&body, "revoked_at", rows, i, 5);
         buf_puts(&body, "}");

@@ -133,8 +133,8 @@ struct workers {
 };
 struct workers tails_workers(const struct tails *tails);
 
-/* account.c: lists, usage, projects and keys */
-void submissions_handle(struct request *req);
+void submissions_handle(struct request *req); /* submissions.c */
+/* account.c: usage, projects and keys */
 void usage_handle(struct request *req);
 void projects_handle(struct request *req);
 void keys_handle(struct request *req);

@@ -151,9 +151,14 @@ static void on_open_count(void *opaque, const struct db_result *rows, const stru
 static void count_open(struct project *project, void *owner)
 {
     struct gateway *gw = owner;
-    if (project->plan->open_max && project->asked_ms &&
-        loop_now_ms(gw->loop) - project->asked_ms < 2000)
-        (void)!store_open_count(gw->store, &project->id, on_open_count, project);
+    if (!project->plan->open_max || !project->asked_ms ||
+        loop_now_ms(gw->loop) - project->asked_ms >= 2000)
+        return;
+    /* More than these say nothing new, whatever has piled up. */
+    uint64_t enough = project->plan->open_max;
+    enough += project->open_verdicts > 0 ? (uint64_t)project->open_verdicts : 0;
+    int32_t today = day_of_ms(gateway_wall_ns(gw) / 1000000);
+    (void)!store_open_count(gw->store, &project->id, today, enough, on_open_count, project);
 }
 
 static void on_offsets_due(struct due *due)
@@ -230,7 +235,9 @@ static int open_store(struct gateway *gw, struct err *err)
         .db = {.conninfo = config_text(gw->config, SETTING_db_url_gateway),
                .application = "rustbox-gateway",
                .statement_timeout_ms = config_ms(gw->config, SETTING_db_statement_timeout),
-               .connect_timeout_ms = config_ms(gw->config, SETTING_db_connect_timeout)},
+               .connect_timeout_ms = config_ms(gw->config, SETTING_db_connect_timeout),
+               .look_ups = true,
+               .fresh_plans = true},
         .loop = gw->loop,
         .owner = gw,
         .on_state = on_database,

@@ -37,6 +37,13 @@ void rows_put_text(struct buf *out, const char *name, const struct db_result *ro
         json_quote(db_get_text(rows, row, column), out);
 }
 
+void rows_put_known(struct buf *out, const char *name, const struct db_result *rows, size_t row,
+                    int column)
+{
+    if (!db_is_null(rows, row, column))
+        rows_put_text(out, name, rows, row, column);
+}
+
 void rows_put_id(struct buf *out, const char *name, const struct db_result *rows, size_t row,
                  int column)
 {

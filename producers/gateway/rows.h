@@ -13,6 +13,8 @@ void rows_put_time(struct buf *out, const char *name, const struct db_result *ro
                    int column);
 void rows_put_text(struct buf *out, const char *name, const struct db_result *rows, size_t row,
                    int column);
+void rows_put_known(struct buf *out, const char *name, const struct db_result *rows, size_t row,
+                    int column); /* left out where there is none */
 void rows_put_id(struct buf *out, const char *name, const struct db_result *rows, size_t row,
                  int column);
 void rows_put_int(struct buf *out, const char *name, const struct db_result *rows, size_t row,

@@ -194,13 +194,18 @@ static void on_answer(void *opaque, const struct db_result *results, size_t coun
     free(job);
 }
 
-/* project NULL: a statement that needs no tenant. */
-static int send_job(struct store *store, struct job job, const struct uuid *project,
-                    const struct db_statement *statement, const struct db_param *params,
-                    size_t count)
+static const struct db_statement tenant = {
+    "gw_tenant", "SELECT set_config('rustbox.project', $1::uuid::text, true)"};
+static const struct db_statement tenant_in_order = {
+    "gw_tenant_in_order",
+    "SELECT set_config('rustbox.project', $1::uuid::text, true), "
+    "set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"};
+
+/* before: what the transaction begins with, for this project; NULL: nothing. */
+static int send_job(struct store *store, struct job job, const struct db_statement *before,
+                    const struct uuid *project, const struct db_statement *statement,
+                    const struct db_param *params, size_t count)
 {
-    static const struct db_statement tenant = {
-        "gw_tenant", "SELECT set_config('rustbox.project', $1::uuid::text, true)"};
     if (!store->connected)
         return -1;
     struct job *kept = malloc(sizeof(*kept));
@@ -208,9 +213,9 @@ static int send_job(struct store *store, struct job job, const struct uuid *proj
         return -1;
     *kept = job;
     struct db_param who = db_uuid(project);
-    struct db_call calls[2] = {{&tenant, &who, 1}, {statement, params, count}};
+    struct db_call calls[2] = {{before, &who, 1}, {statement, params, count}};
     struct err err;
-    if (db_async_send(store->db, project ? calls : calls + 1, project ? 2 : 1, on_answer, kept,
+    if (db_async_send(store->db, before ? calls : calls + 1, before ? 2 : 1, on_answer, kept,
                       &err) != 0) {
         free(kept);
         return -1;
@@ -221,8 +226,15 @@ static int send_job(struct store *store, struct job job, const struct uuid *proj
 int store_rows(struct store *store, store_rows_fn *done, void *opaque, const struct uuid *project,
                const struct db_statement *statement, const struct db_param *params, size_t count)
 {
-    return send_job(store, (struct job){.kind = JOB_ROWS, .opaque = opaque, .rows = done}, project,
-                    statement, params, count);
+    return send_job(store, (struct job){.kind = JOB_ROWS, .opaque = opaque, .rows = done},
+                    project ? &tenant : NULL, project, statement, params, count);
+}
+
+int store_page(struct store *store, store_rows_fn *done, void *opaque, const struct uuid *project,
+               const struct db_statement *statement, const struct db_param *params, size_t count)
+{
+    return send_job(store, (struct job){.kind = JOB_ROWS, .opaque = opaque, .rows = done},
+                    &tenant_in_order, project, statement, params, count);
 }
 
 int store_read_offsets(struct store *store, store_offsets_fn *done, void *opaque)
@@ -231,7 +243,7 @@ int store_read_offsets(struct store *store, store_offsets_fn *done, void *opaque
         "gw_offsets", "SELECT topic, partition, next_offset FROM consumer_offsets "
                       "WHERE topic IN ('submissions', 'verdicts')"};
     return send_job(store, (struct job){.kind = JOB_OFFSETS, .opaque = opaque, .offsets = done},
-                    NULL, &statement, NULL, 0);
+                    NULL, NULL, &statement, NULL, 0);
 }
 
 int store_load_keys(struct store *store, store_rows_fn *done, void *opaque)
@@ -251,45 +263,19 @@ int store_key(struct store *store, const struct uuid *project, const uint8_t key
                   "AND day BETWEEN $3::date - 2 AND $3::date + 2 AND owner_id IS NULL "
                   "ORDER BY log_offset LIMIT 16"};
     struct db_param params[] = {db_uuid(project), db_bytes(span_of(key_hash, 32)), db_day(day)};
-    return send_job(store, (struct job){.kind = JOB_KEY, .opaque = opaque, .key = done}, project,
-                    &statement, params, 3);
+    return send_job(store, (struct job){.kind = JOB_KEY, .opaque = opaque, .key = done}, &tenant,
+                    project, &statement, params, 3);
 }
 
-int store_open_count(struct store *store, const struct uuid *project, store_rows_fn *done,
-                     void *opaque)
+int store_open_count(struct store *store, const struct uuid *project, int32_t today,
+                     uint64_t enough, store_rows_fn *done, void *opaque)
 {
     static const struct db_statement statement = {
         "gw_open_count",
-        "SELECT count(*) FROM (SELECT FROM submissions WHERE project_id = $1::uuid "
-        "AND NOT closed LIMIT 1000000) open"};
-    struct db_param params[] = {db_uuid(project)};
-    return store_rows(store, done, opaque, project, &statement, params, 1);
-}
-
-#define LIST(where)                                                                                \
-    "SELECT s.id, s.language, s.profile, s.created_at, e.verdict, e.cause, e.completed_at, "       \
-    "e.cpu_ns, e.wall_ns, e.memory_peak_bytes, e.exit_code, e.signal FROM submissions s "          \
-    "LEFT JOIN submissions o ON s.decision = 'alias' AND o.id = s.owner_id "                       \
-    "AND o.day BETWEEN s.day - 1 AND s.day + 1 "                                                   \
-    "LEFT JOIN evidence e ON e.class = coalesce(o.class, s.class) "                                \
-    "AND e.day = coalesce(o.day, s.day) AND e.id = coalesce(o.id, s.id) "                          \
-    "WHERE s.project_id = $1::uuid AND ($2::uuid IS NULL OR s.id < $2::uuid) "                     \
-    "AND s.decision <> 'erased' AND e.state IS DISTINCT FROM 'erased' "                            \
-    "AND ($3::text IS NULL OR e.verdict = $3::text) "                                              \
-    "AND ($4::text IS NULL OR s.language = $4::text) " where "ORDER BY s.id DESC LIMIT $5::bigint"
-
-int store_list(struct store *store, const struct uuid *project, const struct store_filter *filter,
-               int limit, store_rows_fn *done, void *opaque)
-{
-    /* A statement of its own, so that its plan can use the labels' index. */
-    static const struct db_statement all = {"gw_list", LIST("")},
-                                     labelled = {"gw_list_label",
-                                                 LIST("AND s.labels @> ARRAY[$6::uuid] ")};
-    struct db_param params[] = {
-        db_uuid(project),          db_uuid(filter->before), db_text(filter->verdict),
-        db_text(filter->language), db_int(limit),           db_uuid(filter->label)};
-    return store_rows(store, done, opaque, project, filter->label ? &labelled : &all, params,
-                      filter->label ? 6 : 5);
+        "SELECT count(*) FROM (SELECT FROM submissions WHERE project_id = $1::uuid AND NOT closed "
+        "AND day BETWEEN $2::date - 2 AND $2::date + 1 LIMIT $3::bigint) open"};
+    struct db_param params[] = {db_uuid(project), db_day(today), db_int((int64_t)enough)};
+    return store_rows(store, done, opaque, project, &statement, params, COUNT_OF(params));
 }
 
 int store_usage(struct store *store, const struct uuid *project, int32_t day, int32_t month,

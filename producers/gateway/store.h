@@ -53,15 +53,26 @@ int store_key(struct store *store, const struct uuid *project, const uint8_t key
               int32_t day, store_key_fn *done, void *opaque) MUST_CHECK;
 
 /* Rows as they are; account.c renders them. */
-int store_open_count(struct store *store, const struct uuid *project, store_rows_fn *done,
-                     void *opaque) MUST_CHECK;
-struct store_filter { /* NULL = any */
-    const struct uuid *before;
-    const char *verdict, *language;
-    const struct uuid *label; /* its hash */
+/* How many of the last three days are open; counting ends at `enough`. */
+int store_open_count(struct store *store, const struct uuid *project, int32_t today,
+                     uint64_t enough, store_rows_fn *done, void *opaque) MUST_CHECK;
+/* ---- the list of submissions (store_list.c) ---- */
+#define STORE_WALK 1000 /* submissions that one statement looks at */
+struct store_filter {
+    const struct uuid *before;      /* ids below it */
+    int32_t first_day, last_day;    /* both included */
+    const char *verdict, *language; /* NULL = any */
+    const struct uuid *label;       /* its hash; NULL = any */
 };
+/* Rows, newest first: id, language, profile, created_at, verdict, cause, completed_at, cpu_ns,
+ * wall_ns, memory_peak_bytes, exit_code, signal, whether it fits, whether the walk ended here. The
+ * row where a walk ends comes also when it does not fit: another one goes on behind it. */
 int store_list(struct store *store, const struct uuid *project, const struct store_filter *filter,
                int limit, store_rows_fn *done, void *opaque) MUST_CHECK;
+/* Days that the project has submissions of, not after that one, newest first. */
+#define STORE_DAYS 50
+int store_days(struct store *store, const struct uuid *project, int32_t last_day,
+               store_rows_fn *done, void *opaque) MUST_CHECK;
 int store_usage(struct store *store, const struct uuid *project, int32_t day, int32_t month,
                 store_rows_fn *done, void *opaque) MUST_CHECK;
 int store_project(struct store *store, const struct uuid *project, store_rows_fn *done,
