@@ -111,6 +111,22 @@ static void a_batch_comes_again(void **state)
     admit_stage.close(second);
 }
 
+/* A list finds a day by its row of requests (migration 0005). */
+static void a_day_on_which_nothing_counted_is_named(void **state)
+{
+    (void)state;
+    void *self = open_admit();
+    bench_submit(PROJECT_TRIAL, NULL, "");
+    for (int i = 0; i < 2; i++) {
+        run(self, 0, 1);
+        assert_int_equal(ROWS("decision = 'rejected' AND EXISTS (SELECT FROM rustbox.usage u WHERE "
+                              "u.project_id = submissions.project_id AND "
+                              "u.day = submissions.day AND kind = 'requests' AND amount = 0)"),
+                         1);
+    }
+    admit_stage.close(self);
+}
+
 /* A raised quota, a changed plan: the stored decision stands. */
 static void the_stored_decision_stands(void **state)
 {
@@ -336,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_kind_in_one_batch, bench_clean),
         cmocka_unit_test_setup(a_batch_comes_again, bench_clean),
+        cmocka_unit_test_setup(a_day_on_which_nothing_counted_is_named, bench_clean),
         cmocka_unit_test_setup(the_stored_decision_stands, bench_clean),
         cmocka_unit_test_setup(what_moves_meanwhile_is_decided_again, bench_clean),
         cmocka_unit_test_setup(a_wrong_guess_is_decided_again, bench_clean),

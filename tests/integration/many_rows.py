@@ -120,7 +120,8 @@ LONG_AGO = """
                                      created_at, closed)
     SELECT 30, current_date - d, (lpad(to_hex((extract(epoch FROM current_date - d) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid,
            '{project}', 'admit', 0, -d, 0, 'rust', 'judge', 0, current_date - d, true
-    FROM unnest(ARRAY[20, 100]) d"""
+    FROM unnest(ARRAY[20, 100]) d;
+    INSERT INTO rustbox.usage SELECT '{project}', current_date - d, 'requests', 1 FROM unnest(ARRAY[20, 100]) d"""
 
 
 # ---- everything that a client can ask ----
