@@ -11,13 +11,19 @@ static const struct db_statement changed = {
     "SELECT id, project_id, version, disabled_at IS NOT NULL, deleted_at IS NOT NULL, sealed "
     "FROM rustbox.webhook_endpoints, mine WHERE mine.held AND published_version < version "
     "ORDER BY id LIMIT $1"};
+/* Otherwise a table without statistics is read whole and sorted: bitmaps also visit every row that
+ * was published since the last vacuum. */
+static const struct db_statement in_order = {"relay_in_order",
+                                             "SELECT set_config('enable_sort', 'off', true), "
+                                             "set_config('enable_bitmapscan', 'off', true)"};
 /* Nothing is locked while there are endpoints to publish: persist updates both kinds of rows. */
 static const struct db_statement due = {
     "relay_due",
     "SELECT o.submission_id, o.event, o.endpoint_id, o.generation, o.project_id, o.data, o.class, "
     "o.day, o.evidence_id, w.kind = 'submission' FROM rustbox.outbox o "
     "JOIN rustbox.webhook_endpoints w ON w.id = o.endpoint_id "
-    "WHERE o.published_at IS NULL AND w.published_version = w.version AND NOT EXISTS "
+    "WHERE o.published_at IS NULL AND o.submission_id >= $2 AND "
+    "w.published_version = w.version AND NOT EXISTS "
     "(SELECT FROM rustbox.webhook_endpoints WHERE published_version < version) "
     "ORDER BY o.submission_id LIMIT $1 FOR UPDATE OF o SKIP LOCKED"};
 static const struct db_statement evidence = {
@@ -223,21 +229,24 @@ static int look_up(struct db *db, struct relay_work *work, struct err *err)
     return 0;
 }
 
-int relay_take(struct db *db, struct relay_work *work, struct err *err)
+int relay_take(struct db *db, struct relay_work *work, const struct uuid *since, struct err *err)
 {
-    struct db_result results[2];
-    struct db_param max = db_int((int64_t)work->max);
+    struct db_result results[3];
+    struct db_param params[] = {db_int((int64_t)work->max), db_uuid(since)};
     forget(work);
     db_pipeline_begin(db);
     int rc = db_begin(db, err);
     if (!rc)
-        rc = db_pipeline_send(db, &changed, &max, 1, err);
+        rc = db_pipeline_send(db, &in_order, NULL, 0, err);
     if (!rc)
-        rc = db_pipeline_send(db, &due, &max, 1, err);
-    if (db_pipeline_finish(db, results, 2, NULL, err) || rc)
+        rc = db_pipeline_send(db, &changed, params, 1, err);
+    if (!rc)
+        rc = db_pipeline_send(db, &due, params, 2, err);
+    if (db_pipeline_finish(db, results, 3, NULL, err) || rc)
         return -1;
-    work->changed = results[0];
-    work->due = results[1];
+    db_result_done(&results[0]);
+    work->changed = results[1];
+    work->due = results[2];
     read_endpoints(work);
     if (work->endpoint_count > 0)
         return 0; /* messages afterwards: theirs may be among them */

@@ -49,8 +49,9 @@ struct relay_work {
 int relay_work_open(struct relay_work *work, size_t max, struct err *err) MUST_CHECK;
 void relay_work_close(struct relay_work *work);
 /* Begins a transaction and takes up to max changed endpoints or, when there are none, due messages
- * of endpoints that are published. Nothing to do: no transaction stays open. Spans live until the
- * next call. */
-int relay_take(struct db *db, struct relay_work *work, struct err *err) MUST_CHECK;
+ * of endpoints that are published, with subjects from `since` on. Nothing to do: no transaction
+ * stays open. Spans live until the next call. */
+int relay_take(struct db *db, struct relay_work *work, const struct uuid *since,
+               struct err *err) MUST_CHECK;
 /* Everything taken is acknowledged, or dropped: marks it and commits. */
 int relay_mark(struct db *db, struct relay_work *work, int64_t now_ns, struct err *err) MUST_CHECK;
