@@ -4,7 +4,7 @@
 #include "lib/base/arena.h"
 #include <stdlib.h>
 
-#define FIRST_BYTES ((size_t)2 * 1024)
+#define FIRST_BYTES ((size_t)4 * 1024)
 #define BLOCK_BYTES ((size_t)16 * 1024)
 #define ALIGN ((size_t)16)
 
