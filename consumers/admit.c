@@ -61,7 +61,8 @@ static int admit_reopen(void *self, struct err *err)
     a->db = NULL;
     days_forget(&a->days);
     admit_known_forget(&a->known);
-    return stage_db_open(a->env->config, SETTING_db_url_admit, "admit", &a->db, err);
+    return stage_db_open(a->env->config, SETTING_db_url_admit, "admit", DB_PLANS_BY_COST, &a->db,
+                         err);
 }
 
 static int admit_open(const struct stage_env *env, void **self, struct err *err)

@@ -48,7 +48,9 @@ static int persist_reopen(void *self, struct err *err)
     db_close(p->db);
     p->db = NULL;
     days_forget(&p->days);
-    return stage_db_open(p->env->config, SETTING_db_url_persist, "persist", &p->db, err);
+    /* A webhook waits for each verdict. */
+    return stage_db_open(p->env->config, SETTING_db_url_persist, "persist", DB_PLANS_KEPT, &p->db,
+                         err);
 }
 
 static int persist_open(const struct stage_env *env, void **self, struct err *err)

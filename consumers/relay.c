@@ -53,7 +53,7 @@ static int relay_reopen(void *self, struct err *err)
     struct relay *r = self;
     db_close(r->db);
     r->db = NULL;
-    if (stage_db_open(r->env->config, SETTING_db_url_relay, "relay", &r->db, err))
+    if (stage_db_open(r->env->config, SETTING_db_url_relay, "relay", DB_PLANS_KEPT, &r->db, err))
         return -1;
     return db_listen(r->db, CHANNEL, err);
 }

@@ -115,7 +115,7 @@ int stage_advance(struct db *db, enum topic topic, const struct mark *marks, siz
 }
 
 int stage_db_open(const struct config *config, enum setting url, const char *application,
-                  struct db **out, struct err *err)
+                  enum db_plans plans, struct db **out, struct err *err)
 {
     struct db_config settings = {
         .conninfo = config_text(config, url),
@@ -123,6 +123,7 @@ int stage_db_open(const struct config *config, enum setting url, const char *app
         .statement_timeout_ms = config_ms(config, SETTING_db_statement_timeout),
         .connect_timeout_ms = config_ms(config, SETTING_db_connect_timeout),
         .look_ups = true,
+        .plans = plans,
     };
     return db_open(&settings, out, err);
 }

@@ -33,4 +33,4 @@ int stage_load_offsets(struct db *db, enum topic topic, struct mark *marks, size
 int stage_advance(struct db *db, enum topic topic, const struct mark *marks, size_t count,
                   struct err *err) MUST_CHECK;
 int stage_db_open(const struct config *config, enum setting url, const char *application,
-                  struct db **out, struct err *err) MUST_CHECK;
+                  enum db_plans plans, struct db **out, struct err *err) MUST_CHECK;

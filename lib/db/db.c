@@ -15,13 +15,18 @@ struct db *db_new(const struct db_config *config, bool async, struct err *err)
      * 10,000 rows. An index look-up is never far from the best plan of a look-up. */
     static const char look_ups[] =
         " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+    static const char *const plans[] = {
+        [DB_PLANS_BY_COST] = "",
+        [DB_PLANS_FRESH] = " -c plan_cache_mode=force_custom_plan",
+        [DB_PLANS_KEPT] = " -c plan_cache_mode=force_generic_plan",
+    };
     char options[400], timeout[24];
     snprintf(options, sizeof options,
              "-c search_path=rustbox -c statement_timeout=%lld -c client_min_messages=error "
              "-c constraint_exclusion=off" /* CHECKs exclude no partition; trying costs 0.1 ms */
              " -c jit=off%s%s",            /* compiling takes longer than any of the statements */
              (long long)config->statement_timeout_ms, config->look_ups ? look_ups : "",
-             config->fresh_plans ? " -c plan_cache_mode=force_custom_plan" : "");
+             plans[config->plans]);
     int64_t seconds =
         config->connect_timeout_ms <= 0 ? 0 : (config->connect_timeout_ms + 999) / 1000;
     snprintf(timeout, sizeof timeout, "%lld", (long long)(seconds == 1 ? 2 : seconds));

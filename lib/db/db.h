@@ -14,6 +14,13 @@
 #include "lib/base/err.h"
 #include "lib/base/uuid.h"
 
+/* What a prepared statement's plan is made for. */
+enum db_plans {
+    DB_PLANS_BY_COST, /* PostgreSQL's way: its values; the sixth use compares with a plan for all */
+    DB_PLANS_FRESH, /* its values, each time: of many days' partitions only theirs are looked at */
+    DB_PLANS_KEPT   /* all values, once: planning costs 1.3 ms for a statement of 0.3 */
+};
+
 struct db_config {
     const char *conninfo;    /* libpq; no password in it */
     const char *application; /* shown in pg_stat_activity */
@@ -21,10 +28,7 @@ struct db_config {
     /* Every statement finds what it wants by an index: no plan reads a table, whatever the
      * statistics say. For processes, not for tools that count. */
     bool look_ups;
-    /* Each use of a statement is planned for its own values, so that a day's partitions are the
-     * only ones looked at. Otherwise the sixth use makes a plan for all the days there are, to
-     * compare. */
-    bool fresh_plans;
+    enum db_plans plans;
 };
 
 /* Declared static const where it is used; the name is unique per program. Search path: rustbox. */

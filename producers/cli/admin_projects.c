@@ -7,7 +7,6 @@
 #include "producers/cli/admin.h"
 #include "schemas/apikey.h"
 #include <stdio.h>
-#include <time.h>
 
 #define TIMEOUT_MS 10000
 #define KNOWN_TIMEOUT_MS 5000
@@ -237,17 +236,17 @@ static void await_gateway(const struct admin *admin, const char *key)
     char url[300];
     struct http *http;
     struct err err;
-    int64_t end = clock_system.mono_ns(&clock_system) + KNOWN_TIMEOUT_MS * INT64_C(1000000);
+    int64_t end_ms = cli_now_ms() + KNOWN_TIMEOUT_MS;
     snprintf(url, sizeof url, "http://%.250s/api/usage",
              config_text(admin->config, SETTING_gateway_listen));
     if (http_open(&http, &err))
         return;
     while (ask_gateway(http, url, key) == 401) {
-        if (clock_system.mono_ns(&clock_system) > end) {
+        if (cli_now_ms() > end_ms) {
             fprintf(stderr, "the gateway does not know the key yet: is it behind? ops/status\n");
             break;
         }
-        nanosleep(&(struct timespec){.tv_nsec = KNOWN_PAUSE_MS * 1000000}, NULL);
+        cli_sleep_ms(KNOWN_PAUSE_MS);
     }
     http_close(http);
 }

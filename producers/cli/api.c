@@ -55,7 +55,7 @@ void api_close(struct api *api)
     free(api);
 }
 
-static void sleep_ms(int64_t ms)
+void cli_sleep_ms(int64_t ms)
 {
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     nanosleep(&time, NULL);
@@ -84,7 +84,7 @@ static int send_again(struct api *api, const struct http_request *request, bool 
                                      "chooses another)",
                                      api->url)
                           : 0;
-        sleep_ms(!failed && answer->retry_after_s > 0 ? answer->retry_after_s * 1000 : pause);
+        cli_sleep_ms(!failed && answer->retry_after_s > 0 ? answer->retry_after_s * 1000 : pause);
     }
 }
 
@@ -165,7 +165,7 @@ int api_await(struct api *api, const char *id, int64_t since_ms, int timeout_s, 
             return err_set(err, ERR_TIMEOUT,
                            "%s has no verdict after %d s; ask later: rustbox result %s", id,
                            timeout_s, id);
-        sleep_ms(timeout_s > 0 && left < pause ? left : pause);
+        cli_sleep_ms(timeout_s > 0 && left < pause ? left : pause);
         pause = pause * 3 / 2 < POLL_LAST_MS ? pause * 3 / 2 : POLL_LAST_MS;
     }
 }

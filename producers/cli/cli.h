@@ -76,6 +76,7 @@ int api_refused(int status, const json_t *json, struct err *err);
 int api_await(struct api *api, const char *id, int64_t since_ms, int timeout_s, json_t **json,
               struct err *err) MUST_CHECK;
 int64_t cli_now_ms(void);
+void cli_sleep_ms(int64_t ms);
 /* Appends &name=value, with everything but unreserved characters as %XX (RFC 3986). */
 void cli_query(struct buf *path, const char *name, const char *value);
 const char *json_text(const json_t *object, const char *name); /* "" when it is not there */

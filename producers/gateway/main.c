@@ -237,7 +237,7 @@ static int open_store(struct gateway *gw, struct err *err)
                .statement_timeout_ms = config_ms(gw->config, SETTING_db_statement_timeout),
                .connect_timeout_ms = config_ms(gw->config, SETTING_db_connect_timeout),
                .look_ups = true,
-               .fresh_plans = true},
+               .plans = DB_PLANS_FRESH},
         .loop = gw->loop,
         .owner = gw,
         .on_state = on_database,

@@ -4,6 +4,8 @@
 #include "schemas/webhook.h"
 #include <stdio.h>
 
+#define PAGE_BYTES_MAX (1024 * 1024)
+
 static const char *const states[] = {"pending", "delivered", "dead", "dropped"};
 
 static int find_state(struct request *req, const char *text)
@@ -15,17 +17,19 @@ static int find_state(struct request *req, const char *text)
     return -1;
 }
 
-/* False: answered; there is no such endpoint. */
-static bool count_rows(struct hook *hook, const struct db_result *rows, size_t *count)
+/* An endpoint without any is one row of NULLs; no row: there is no such endpoint. */
+static void on_page(void *opaque, const struct db_result *rows, const struct err *err)
 {
-    *count = db_rows(rows);
-    if (*count == 0) {
+    struct hook *hook = opaque;
+    if (!hook_ok(hook, err))
+        return;
+    size_t count = db_rows(rows);
+    if (count == 0)
         hook_refuse(hook, API_ERROR_not_found, HOOK_UNKNOWN);
-        return false;
-    }
-    if (db_is_null(rows, 0, 0) && db_is_null(rows, 0, 1))
-        *count = 0;
-    return true;
+    else if (db_is_null(rows, 0, 0) && db_is_null(rows, 0, 1))
+        hook_list(hook, hook->list, rows, 0);
+    else
+        hook_list(hook, hook->list, rows, count);
 }
 
 /* ---- deliveries: one for each message ---- */
@@ -59,16 +63,8 @@ static void put_delivery(struct buf *out, const void *owner, const struct db_res
     buf_puts(out, "}");
 }
 
-static void on_deliveries(void *opaque, const struct db_result *rows, const struct err *err)
-{
-    struct hook *hook = opaque;
-    if (!hook_ok(hook, err))
-        return;
-    static const struct rows_list list = {"deliveries", 1024 * 1024, put_delivery, rows_put_cursor};
-    size_t count;
-    if (count_rows(hook, rows, &count))
-        hook_list(hook, &list, rows, count);
-}
+static const struct rows_list deliveries = {"deliveries", PAGE_BYTES_MAX, put_delivery,
+                                            rows_put_cursor};
 
 void hook_deliveries(struct request *req, const struct uuid *id)
 {
@@ -79,10 +75,10 @@ void hook_deliveries(struct request *req, const struct uuid *id)
         (state && find_state(req, state) != 0))
         return;
     struct hook *hook = hook_new(req);
-    hook->id = *id;
     hook->limit = limit;
+    hook->list = &deliveries;
     if (store_hook_deliveries(hook->gw->store, &hook->project, id, cursor ? &before : NULL, state,
-                              limit + 1, on_deliveries, hook) != 0)
+                              limit + 1, on_page, hook) != 0)
         hook_away(hook);
 }
 
@@ -122,17 +118,8 @@ static void put_attempts_cursor(struct buf *out, const struct db_result *rows, s
                text);
 }
 
-static void on_attempts(void *opaque, const struct db_result *rows, const struct err *err)
-{
-    struct hook *hook = opaque;
-    if (!hook_ok(hook, err))
-        return;
-    static const struct rows_list list = {"attempts", 1024 * 1024, put_attempt,
+static const struct rows_list attempts = {"attempts", PAGE_BYTES_MAX, put_attempt,
                                           put_attempts_cursor};
-    size_t count;
-    if (count_rows(hook, rows, &count))
-        hook_list(hook, &list, rows, count);
-}
 
 static int read_cursor(struct request *req, const char *cursor, struct store_attempts *ask)
 {
@@ -163,9 +150,10 @@ void hook_attempts(struct request *req, const struct uuid *id)
     }
     struct hook *hook = hook_new(req);
     hook->limit = limit;
+    hook->list = &attempts;
     ask.limit = limit + 1;
     ask.message = message ? &wanted : NULL;
-    if (store_hook_attempts(hook->gw->store, &hook->project, id, &ask, on_attempts, hook) != 0)
+    if (store_hook_attempts(hook->gw->store, &hook->project, id, &ask, on_page, hook) != 0)
         hook_away(hook);
 }
 

@@ -11,6 +11,7 @@ struct hook {
     struct gateway *gw;
     struct uuid project, id;
     int limit;
+    const struct rows_list *list; /* of what is asked for */
     int64_t at_ns;
     /* of changes */
     struct webhook_endpoint doc;

@@ -30,11 +30,3 @@ ALTER ROLE rustbox_admit SET idle_in_transaction_session_timeout = '15s';
 ALTER ROLE rustbox_persist SET idle_in_transaction_session_timeout = '15s';
 ALTER ROLE rustbox_relay SET idle_in_transaction_session_timeout = '60s'; -- it awaits the broker meanwhile
 ALTER ROLE rustbox_gateway SET idle_in_transaction_session_timeout = '15s';
-
--- persist and relay stand between a verdict and its webhook. With the parameters' values in view PostgreSQL plans each
--- statement over partitions anew, 1.3 ms for one of 0.3; a plan for all values may have been made while a table was
--- small, hence no sequential scan: each of their statements finds what it wants by an index.
-ALTER ROLE rustbox_persist SET plan_cache_mode = 'force_generic_plan';
-ALTER ROLE rustbox_persist SET enable_seqscan = 'off';
-ALTER ROLE rustbox_relay SET plan_cache_mode = 'force_generic_plan';
-ALTER ROLE rustbox_relay SET enable_seqscan = 'off';
