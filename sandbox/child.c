@@ -80,17 +80,14 @@ static void insert(int *sorted, size_t *count, int fd)
 /* Closes all that the launcher has for others, once: the payload gets a copy of what is left. */
 static void keep_descriptors(const struct child_spec *spec)
 {
-    const int own[] = {spec->sync_fd,   spec->stdin_fd,  spec->stdout_fd, spec->stderr_fd,
-                       spec->tmp_mount, spec->shm_mount, spec->root_ns};
-    int sorted[COUNT_OF(own) + CGROUP_DIRS];
+    const int own[] = {spec->sync_fd, spec->tmp_mount, spec->shm_mount, spec->root_ns};
+    int sorted[COUNT_OF(own)];
     size_t count = 0;
     unsigned from = 0;
     if (spec->layers & LAYER_FDS)
         return;
     for (size_t i = 0; i < COUNT_OF(own); i++)
         insert(sorted, &count, own[i]);
-    for (size_t i = 0; i < CGROUP_DIRS; i++)
-        insert(sorted, &count, spec->group->dirs[i]);
     for (size_t i = 0; i < count; from = (unsigned)sorted[i++] + 1)
         if (from < (unsigned)sorted[i] && close_range(from, (unsigned)sorted[i] - 1, 0) != 0)
             child_fail(spec->sync_fd, "close the launcher's descriptors");

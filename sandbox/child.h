@@ -22,9 +22,10 @@ enum step {
 struct child_spec {
     int net_ns;  /* made ahead; -1 = the clone made one */
     int root_ns; /* mount namespace with the language's read-only root and nothing else */
-    int sync_fd, stdin_fd, stdout_fd, stderr_fd;
-    int tmp_mount, shm_mount; /* what to mount instead of fresh ones: escape tests; else -1 */
-    const struct cgroup *group;
+    int sync_fd;
+    int stdin_fd, stdout_fd, stderr_fd; /* the payload's, which gets them later: CHILD_OUTFIT */
+    int tmp_mount, shm_mount;   /* what to mount instead of fresh ones: escape tests; else -1 */
+    const struct cgroup *group; /* likewise */
     const struct toolchain_phase *commands;
     const struct filter *filter;
     const char *source; /* its name below /box: what a compile gets of the job comes behind it */
@@ -86,6 +87,9 @@ struct child_message {
 };
 
 /* The launcher's words to a payload that waits: a letter and what belongs to it, in one message. */
+#define CHILD_OUTFIT 'O' /* with descriptors: 0, 1, 2 and the groups; the first of all */
+#define CHILD_OUTFIT_GROUPS 3
+#define CHILD_OUTFIT_FDS (CHILD_OUTFIT_GROUPS + CGROUP_DIRS)
 #define CHILD_GO 'G'      /* what the command gets of the job: texts that end in NUL */
 #define CHILD_TIGHTEN 'T' /* struct limits */
 

@@ -5,6 +5,7 @@
 #include "sandbox/child_payload.h"
 #include "sandbox/given.h"
 #include "sandbox/landlock.h"
+#include "sandbox/pass.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -236,12 +237,35 @@ void child_await_go(const struct child_spec *spec, const struct child_message *m
         _exit(123); /* the launcher is gone */
 }
 
-_Noreturn void child_payload(const struct child_spec *spec)
+/* The init was made before these were. Nothing that the launcher said: it is gone. */
+static void take_outfit(struct child_spec *spec, struct cgroup *group)
+{
+    int fds[CHILD_OUTFIT_FDS];
+    size_t count = CHILD_OUTFIT_FDS;
+    char word = 0;
+    struct iovec part = {&word, 1};
+    if (pass_receive(spec->sync_fd, &part, 1, fds, &count) != 1 || word != CHILD_OUTFIT ||
+        count < CHILD_OUTFIT_GROUPS)
+        _exit(123);
+    spec->stdin_fd = fds[0];
+    spec->stdout_fd = fds[1];
+    spec->stderr_fd = fds[2];
+    *group = (struct cgroup){
+        .dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = spec->group->join_file};
+    for (size_t i = CHILD_OUTFIT_GROUPS; i < count; i++)
+        group->dirs[i - CHILD_OUTFIT_GROUPS] = fds[i];
+    spec->group = group;
+}
+
+_Noreturn void child_payload(const struct child_spec *order)
 {
     struct child_message message;
-    child_confine(spec, &message);
-    memcpy(message.at, spec->at, sizeof message.at);
-    child_await_go(spec, &message);
-    run_steps(spec);
+    struct child_spec spec = *order; /* it may be the init's memory */
+    struct cgroup group;
+    take_outfit(&spec, &group);
+    child_confine(&spec, &message);
+    memcpy(message.at, spec.at, sizeof message.at);
+    child_await_go(&spec, &message);
+    run_steps(&spec);
     _exit(0);
 }

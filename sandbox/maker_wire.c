@@ -58,19 +58,11 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
     memcpy(order->source, spec->source, strlen(spec->source) + 1);
     fds[MAKER_ROOT] = spec->root_ns;
     fds[MAKER_SYNC] = spec->sync_fd;
-    fds[MAKER_STDIN] = spec->stdin_fd;
-    fds[MAKER_STDOUT] = spec->stdout_fd;
-    fds[MAKER_STDERR] = spec->stderr_fd;
     const int more[] = {spec->net_ns, spec->tmp_mount, spec->shm_mount};
     *fd_count = MAKER_MORE;
     for (size_t i = 0; i < COUNT_OF(more); i++)
         if (more[i] >= 0)
             fds[(*fd_count)++] = more[i];
-    for (size_t i = 0; i < CGROUP_DIRS; i++)
-        if (spec->group->dirs[i] >= 0) {
-            fds[(*fd_count)++] = spec->group->dirs[i];
-            order->groups++;
-        }
     return 0;
 }
 
@@ -116,22 +108,19 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
     size_t more = MAKER_MORE;
     int net = order->net ? (int)more++ : -1, tmp = order->tmp ? (int)more++ : -1;
     int shm = order->shm ? (int)more++ : -1;
-    if (order->instructions > MAKER_FILTER_MAX || order->groups > CGROUP_DIRS ||
-        fd_count != more + order->groups || body_bytes != filter_bytes + order->words_bytes ||
-        take_words(&words, &room->commands) != 0)
+    if (order->instructions > MAKER_FILTER_MAX || fd_count != more ||
+        body_bytes != filter_bytes + order->words_bytes || take_words(&words, &room->commands) != 0)
         return -1;
     room->filter.prog = (struct sock_fprog){.len = (unsigned short)order->instructions,
                                             .filter = (void *)(uintptr_t)body};
     room->group =
         (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = order->join_file};
-    for (size_t g = 0; g < order->groups; g++)
-        room->group.dirs[g] = fds[more + g];
     memset(room->at, 0, sizeof room->at);
     *out = (struct child_spec){.root_ns = fds[MAKER_ROOT],
                                .sync_fd = fds[MAKER_SYNC],
-                               .stdin_fd = fds[MAKER_STDIN],
-                               .stdout_fd = fds[MAKER_STDOUT],
-                               .stderr_fd = fds[MAKER_STDERR],
+                               .stdin_fd = -1,
+                               .stdout_fd = -1,
+                               .stderr_fd = -1,
                                .tmp_mount = tmp < 0 ? -1 : fds[tmp],
                                .shm_mount = shm < 0 ? -1 : fds[shm],
                                .net_ns = net < 0 ? -1 : fds[net],

@@ -21,18 +21,15 @@
 enum maker_fd {
     MAKER_ROOT,
     MAKER_SYNC,
-    MAKER_STDIN,
-    MAKER_STDOUT,
-    MAKER_STDERR,
-    MAKER_MORE /* the network namespace, /tmp, /dev/shm, those of them that there are; groups */
+    MAKER_MORE /* the network namespace, /tmp, /dev/shm, those of them that there are */
 };
-#define MAKER_FDS_MAX (MAKER_MORE + 3 + CGROUP_DIRS)
+#define MAKER_FDS_MAX (MAKER_MORE + 3)
 
 struct maker_order {
     struct limits limits;
     uint32_t uid, layers;
     int32_t landlock_abi;
-    uint32_t groups, instructions, words_bytes;
+    uint32_t instructions, words_bytes;
     bool net, tmp, shm, compile, template;
     char join_file[32], source[64];
 };

@@ -4,6 +4,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/strict.h"
 #include "sandbox/mounts.h"
+#include "sandbox/pass.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/readback.h"
 #include <errno.h>
@@ -36,7 +37,7 @@ static void far_close(const struct far_ends *far)
         cleanup_fd(&far->pipes[i]);
 }
 
-static int open_channels(struct phase *phase, struct far_ends *far, struct err *err)
+static int open_pair(struct phase *phase, struct far_ends *far, struct err *err)
 {
     int pair[2], on = 1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -45,6 +46,11 @@ static int open_channels(struct phase *phase, struct far_ends *far, struct err *
     far->sync = pair[1];
     if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
         return err_sys(err, ERR_SYSTEM, "ask for credentials");
+    return 0;
+}
+
+static int open_channels(struct phase *phase, struct far_ends *far, struct err *err)
+{
     for (int i = 0; i < PIPE_COUNT; i++) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0)
@@ -109,7 +115,6 @@ static int watch_all(struct phase *phase, struct err *err)
 {
     struct loop *loop = &phase->host->loop;
     if (loop_add(loop, &phase->sync, phase->sync_fd, EPOLLIN, err) != 0 ||
-        loop_add(loop, &phase->init_watch, phase->init_fd, EPOLLIN, err) != 0 ||
         loop_add(loop, &phase->timer, phase->timer_fd, EPOLLIN, err) != 0)
         return -1;
     if (phase->group.oom_fd >= 0 &&
@@ -128,7 +133,9 @@ static void reset(struct phase *phase, const struct phase_start *start)
 {
     struct host *host = phase->host;
     const struct toolchain *toolchain = &host->toolchains[start->language];
-    phase->group = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
+    phase->group = (struct cgroup){
+        .dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = host->cgroups.backend->join_file};
+    phase->grouped = false;
     phase->init = 0;
     phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;
     phase->mnt_ns = phase->root_fd = phase->box_mount = -1;
@@ -187,6 +194,36 @@ static void set_outputs(struct phase *phase, const struct phase_start *start)
     }
 }
 
+/* The payload's standard descriptors and groups. */
+static int outfit(const struct phase *phase, const struct far_ends *far, struct err *err)
+{
+    int fds[CHILD_OUTFIT_FDS] = {phase->spec.stdin_fd, far->pipes[PIPE_OUT], far->pipes[PIPE_ERR]};
+    size_t count = CHILD_OUTFIT_GROUPS;
+    char word = CHILD_OUTFIT;
+    struct iovec part = {&word, 1};
+    for (size_t i = 0; i < CGROUP_DIRS; i++)
+        if (phase->group.dirs[i] >= 0)
+            fds[count++] = phase->group.dirs[i];
+    return pass_send(phase->sync_fd, &part, 1, fds, count)
+               ? 0
+               : err_sys(err, ERR_SYSTEM, "hand a sandbox its groups");
+}
+
+/* All that the init does not need: made while it builds its root. */
+static int equip(struct phase *phase, struct far_ends *far, struct err *err)
+{
+    if (open_channels(phase, far, err) != 0)
+        return -1;
+    phase->at[STEP_channels] = loop_now_ns();
+    if (open_group(phase, err) != 0)
+        return -1;
+    phase->at[STEP_group] = loop_now_ns();
+    phase->grouped = true;
+    if (!phase->spec.template && outfit(phase, far, err) != 0)
+        return -1;
+    return watch_all(phase, err);
+}
+
 static int build(struct phase *phase, struct far_ends *far, struct err *err)
 {
     phase->remains = remains_new(phase->host);
@@ -195,24 +232,18 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     phase->spec.uid = host_uid_get(phase->host);
     if (phase->spec.uid == 0)
         return err_set(err, ERR_SYSTEM, "all user ids are in use");
-    if (open_channels(phase, far, err) != 0)
-        return -1;
-    phase->at[STEP_channels] = loop_now_ns();
-    if (open_group(phase, err) != 0)
-        return -1;
-    phase->at[STEP_group] = loop_now_ns();
-    if ((phase->spec.layers & LAYER_FRESH) && share_mounts(phase, err) != 0)
+    if (open_pair(phase, far, err) != 0 ||
+        ((phase->spec.layers & LAYER_FRESH) && share_mounts(phase, err) != 0))
         return -1;
     phase->spec.sync_fd = far->sync;
-    phase->spec.stdout_fd = far->pipes[PIPE_OUT];
-    phase->spec.stderr_fd = far->pipes[PIPE_ERR];
     if (clone_init(phase, err) != 0)
         return -1;
     phase->at[STEP_cloned] = loop_now_ns();
     phase->active = true;
     /* A failure from here on ends the phase through the init's death. */
     struct err late;
-    if (watch_all(phase, &late) != 0)
+    if (loop_add(&phase->host->loop, &phase->init_watch, phase->init_fd, EPOLLIN, &late) != 0 ||
+        equip(phase, far, &late) != 0)
         phase_fail(phase, "%s", late.message);
     return 0;
 }
@@ -353,8 +384,9 @@ static void collect(struct phase *phase)
     phase_drain(phase);
     if (phase->group.oom_fd >= 0)
         phase_on_oom(&phase->oom, 0);
-    if (backend->usage(&phase->group, &usage, &err) != 0) {
-        phase_note(phase->ev, "%s", err.message);
+    if (!phase->grouped || backend->usage(&phase->group, &usage, &err) != 0) {
+        if (phase->grouped)
+            phase_note(phase->ev, "%s", err.message);
         pe->reported = false; /* without the group's numbers there is no verdict */
         usage = (struct cgroup_usage){0};
     }
@@ -380,8 +412,8 @@ static void collect(struct phase *phase)
 static bool settled(struct phase *phase)
 {
     struct err err;
-    bool empty = false;
-    if (phase->host->cgroups.backend->empty(&phase->group, &empty, &err) != 0)
+    bool empty = !phase->grouped; /* then nobody was told of it */
+    if (!empty && phase->host->cgroups.backend->empty(&phase->group, &empty, &err) != 0)
         phase_note(phase->ev, "%s", err.message);
     phase->pe->group_empty = empty;
     phase->pe->survivors = empty ? 0 : 1;

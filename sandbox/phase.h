@@ -40,6 +40,7 @@ struct phase {
     struct child_spec spec;
     bool own_binary; /* the program is the job's own, so that failing to execute it is its fault */
     struct cgroup group;
+    bool grouped; /* the group is made, and somebody may be in it */
     pid_t init, payload;
     int init_fd, sync_fd, timer_fd, listener_fd;
     int mnt_ns, root_fd; /* the sandbox's mounts and its "/" */
