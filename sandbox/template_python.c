@@ -10,6 +10,7 @@
  */
 #include "sandbox/template_hidden.h"
 #include "sandbox/template_main.h"
+#include "sandbox/template_pages.h"
 
 #include "lib/base/cleanup.h"
 #include "sandbox/child_payload.h"
@@ -182,6 +183,7 @@ static PyObject *serve(PyObject *self, PyObject *args)
         return PyErr_SetFromErrno(PyExc_OSError);
     if (template_main_open(instance, thread, freeze) != 0)
         return NULL;
+    template_pages_gather();
     if (write(TEMPLATE_SOCKET, "R", 1) != 1)
         return PyErr_SetFromErrno(PyExc_OSError);
     while (receive(&order, fds, &count))
