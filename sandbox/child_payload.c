@@ -231,10 +231,16 @@ void child_confine(const struct child_spec *spec, struct child_message *message)
     at[STEP_loaded] = child_now_ns();
 }
 
-void child_await_go(const struct child_spec *spec, const struct child_message *message)
+void child_say_loaded(const struct child_message *message)
 {
-    if (write(SYNC, message, sizeof *message) != (ssize_t)sizeof *message || !wait_for_go(spec))
+    if (write(SYNC, message, sizeof *message) != (ssize_t)sizeof *message)
         _exit(123); /* the launcher is gone */
+}
+
+void child_await_go(const struct child_spec *spec)
+{
+    if (!wait_for_go(spec))
+        _exit(123);
 }
 
 /* The init was made before these were. Nothing that the launcher said: it is gone. */
@@ -265,7 +271,8 @@ _Noreturn void child_payload(const struct child_spec *order)
     take_outfit(&spec, &group);
     child_confine(&spec, &message);
     memcpy(message.at, spec.at, sizeof message.at);
-    child_await_go(&spec, &message);
+    child_say_loaded(&message);
+    child_await_go(&spec);
     run_steps(&spec);
     _exit(0);
 }

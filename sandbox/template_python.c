@@ -95,13 +95,14 @@ static _Noreturn void become_payload(const struct template_order *order, const i
                               .layers = order->layers};
     struct child_message message;
     child_confine(&spec, &message);
-    bool made = template_main_forked() && (!order->ahead || template_main_ahead());
-    if (!made)
-        child_fail(CHILD_SYNC, "fork the interpreter");
     await_init(CHILD_SYNC);
     at[STEP_loaded] = child_now_ns();
     memcpy(message.at, at, sizeof message.at);
-    child_await_go(&spec, &message);
+    child_say_loaded(&message);
+    /* The launcher reads back meanwhile. */
+    if (!template_main_forked() || (order->ahead && !template_main_ahead()))
+        child_fail(CHILD_SYNC, "fork the interpreter");
+    child_await_go(&spec);
     if (!(order->layers & LAYER_FDS)) {
         close(CHILD_SYNC);
         if (message.listener >= 0)
