@@ -5,6 +5,7 @@
 #include "tests/unit/unit.h"
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static struct box_fixture fixture;
@@ -206,11 +207,49 @@ static void test_limits(void **state)
     box_fixture_stop(&fixture);
 }
 
+/* Whether this kernel makes large pages when asked to (Linux 6.1). */
+static bool can_collapse(void)
+{
+    const size_t bytes = 4 << 20;
+    char *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    memset(room, 1, bytes);
+    bool can = madvise(room + (2 << 20) - (uintptr_t)room % (2 << 20), 2 << 20, 25) == 0;
+    munmap(room, bytes);
+    return can;
+}
+
+/* Nothing that a template runs is a file's: a fork of it needs no fault to run it. */
+static void test_gathered(void **state)
+{
+    (void)state;
+    char path[64], line[512];
+    int code = 0;
+    if (!can_collapse()) {
+        print_message("skipped: this kernel makes no large pages on request (MADV_COLLAPSE)\n");
+        skip();
+    }
+    box_fixture_start(&fixture, NULL);
+    run_in_fork("pass\n");
+    snprintf(path, sizeof path, "/proc/%d/maps", template_pid());
+    FILE *maps = fopen(path, "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) {
+        code += strstr(line, " r-xp ") != NULL;
+        if (strstr(line, " r-xp ") && strchr(line, '/'))
+            fail_msg("%s", line);
+    }
+    assert_true(code > 2);
+    fclose(maps);
+    box_fixture_stop(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_which),
                                        cmocka_unit_test(test_replaced),
                                        cmocka_unit_test(test_replaced_with_orders),
+                                       cmocka_unit_test(test_gathered),
                                        cmocka_unit_test(test_dies),
                                        cmocka_unit_test(test_silent),
                                        cmocka_unit_test(test_limits)};
