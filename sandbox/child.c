@@ -223,8 +223,6 @@ static struct child_message wait_for(const struct child_spec *spec, pid_t progra
 
 _Noreturn void child_init(const struct child_spec *spec)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "init");
     if (getpid() != 1 && !(spec->layers & LAYER_PID))
         child_fail(spec->sync_fd, "make a pid namespace");

@@ -101,4 +101,5 @@ static inline uint64_t child_nproc(const struct limits *limits)
 {
     return 2 * limits->processes;
 }
+/* In a blank of the maker's, which dies with the launcher and is not dumpable. */
 _Noreturn void child_init(const struct child_spec *spec);

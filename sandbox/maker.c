@@ -1,5 +1,4 @@
-/* The launcher's side of maker.h. The maker's answer is waited for: it comes after one clone, which
- * the launcher would be in itself otherwise. */
+/* The launcher's side of maker.h. */
 #include "sandbox/maker.h"
 #include "lib/base/cleanup.h"
 #include "lib/log/log.h"
@@ -11,13 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ANSWER_S 10 /* then it is killed and started anew */
+#define ANSWER_S 10 /* then a blank is given up */
 #define PROGRAM_BYTES (8 << 20)
 
 /* A file that nobody can reach by a name or write to. */
@@ -79,13 +80,10 @@ static void end(struct maker *maker)
 
 static int start(struct maker *maker, struct err *err)
 {
-    const struct timeval wait = {.tv_sec = ANSWER_S};
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return err_sys(err, ERR_SYSTEM, "socketpair");
     AUTO_FD int near = pair[0], far = pair[1];
-    if (setsockopt(near, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0)
-        return err_sys(err, ERR_SYSTEM, "bound the wait for the maker");
     pid_t pid = fork();
     if (pid < 0)
         return err_sys(err, ERR_SYSTEM, "start the maker of sandboxes%s", why(errno));
@@ -102,24 +100,93 @@ int maker_open(struct maker *maker, uint32_t layers_off, struct err *err)
     return maker->program < 0 ? -1 : start(maker, err);
 }
 
-void maker_close(struct maker *maker)
+static void forget(struct maker_blank *blank)
 {
+    cleanup_fd(&blank->near);
+    cleanup_fd(&blank->far);
+    *blank = (struct maker_blank){-1, -1};
+}
+
+static int open_pair(struct maker_blank *blank, struct err *err)
+{
+    int pair[2], on = 1;
+    const struct timeval wait = {.tv_sec = ANSWER_S};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_sys(err, ERR_SYSTEM, "socketpair");
+    *blank = (struct maker_blank){pair[0], pair[1]};
+    if (setsockopt(blank->near, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0 &&
+        setsockopt(blank->near, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0)
+        return 0;
+    forget(blank);
+    return err_sys(err, ERR_SYSTEM, "ask for credentials");
+}
+
+/* A maker that is gone is started anew, once. */
+static int order_blank(struct maker *maker, struct err *err)
+{
+    struct maker_blank blank;
+    struct iovec part = {&maker->layers_off, sizeof maker->layers_off};
+    if (open_pair(&blank, err) != 0)
+        return -1;
+    for (int tries = 0; tries < 2; tries++) {
+        if (maker->pid == 0 && start(maker, err) != 0)
+            break;
+        if (pass_send(maker->fd, &part, 1, &blank.far, 1)) {
+            maker->blanks[maker->blank_count++] = blank;
+            return 0;
+        }
+        (void)err_sys(err, ERR_SYSTEM, "order a process of the maker of sandboxes");
+        log_event(LOG_WARN, "maker_ended", kv("pid", maker->pid));
+        end(maker);
+    }
+    forget(&blank);
+    return -1;
+}
+
+static void reap(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* Until the blank or its maker has said something, or both are gone. */
+static void wait_for(struct maker *maker, struct maker_blank *blank)
+{
+    struct pollfd ends[] = {{blank->near, POLLIN, 0}, {maker->fd, POLLIN, 0}};
+    while (maker->pid && poll(ends, 2, ANSWER_S * 1000) < 0 && errno == EINTR)
+        ;
+    if (ends[0].revents != 0)
+        return;
+    if (maker->pid)
+        log_event(LOG_WARN, "maker_ended", kv("pid", maker->pid));
     end(maker);
-    cleanup_fd(&maker->program);
-    maker->program = -1;
+    cleanup_fd(&blank->far); /* without a blank this was the last one, and the pair ends */
+    blank->far = -1;
 }
 
-static bool receive(const struct maker *maker, int32_t *answer)
+/* The blank's word, whose number the kernel adds, or the maker's, why there is none. Whoever was
+ * cloned speaks for itself: a maker that dies leaves nobody of whom the launcher does not know. */
+static int hear(struct maker *maker, struct maker_blank *blank, pid_t *pid, struct err *err)
 {
-    ssize_t got;
-    do
-        got = recv(maker->fd, answer, sizeof *answer, 0);
-    while (got < 0 && errno == EINTR);
-    return got == (ssize_t)sizeof *answer;
+    struct ucred creds;
+    int32_t word = 0;
+    ssize_t got = pass_credentials(blank->near, &word, sizeof word, MSG_DONTWAIT, &creds);
+    if (got < 0) {
+        wait_for(maker, blank);
+        got = pass_credentials(blank->near, &word, sizeof word, 0, &creds);
+    }
+    if (got != (ssize_t)sizeof word || creds.pid == 0)
+        return err_set(err, ERR_SYSTEM, "the maker of sandboxes does not answer");
+    if (word != 0) {
+        errno = word;
+        return err_sys(err, ERR_SYSTEM, "clone a sandbox%s", why(word));
+    }
+    *pid = creds.pid;
+    return 0;
 }
 
-static int order_clone(struct maker *maker, const struct child_spec *spec, int32_t *answer,
-                       struct err *err)
+static int tell(const struct maker_init *init, const struct child_spec *spec, struct err *err)
 {
     static char body[MAKER_BODY_BYTES];
     struct maker_order order;
@@ -127,35 +194,69 @@ static int order_clone(struct maker *maker, const struct child_spec *spec, int32
     int fds[MAKER_FDS_MAX];
     if (maker_pack(spec, &order, body, &body_bytes, fds, &fd_count, err) != 0)
         return -1;
-    for (int tries = 0; tries < 2; tries++) {
-        if (maker->pid == 0 && start(maker, err) != 0)
-            return -1;
-        struct iovec parts[] = {{&order, sizeof order}, {body, body_bytes}};
-        if (pass_send(maker->fd, parts, 2, fds, fd_count) && receive(maker, answer))
-            return 0;
-        log_event(LOG_WARN, "maker_ended", kv("pid", maker->pid));
-        end(maker);
-    }
-    return err_set(err, ERR_SYSTEM, "the maker of sandboxes does not answer");
+    struct iovec parts[] = {{&order, sizeof order}, {body, body_bytes}};
+    return pass_send(init->sync_fd, parts, 2, fds, fd_count)
+               ? 0
+               : err_sys(err, ERR_SYSTEM, "order a sandbox");
 }
 
-int maker_clone(struct maker *maker, const struct child_spec *spec, pid_t *pid, int *pidfd,
+static struct maker_blank oldest(struct maker *maker)
+{
+    struct maker_blank blank = maker->blanks[0];
+    memmove(maker->blanks, maker->blanks + 1, --maker->blank_count * sizeof blank);
+    return blank;
+}
+
+/* One that is there, and can be told. */
+static int use(struct maker *maker, const struct child_spec *spec, struct maker_init *out,
+               struct err *err)
+{
+    struct maker_blank blank = oldest(maker);
+    pid_t pid;
+    if (hear(maker, &blank, &pid, err) != 0) {
+        forget(&blank);
+        return -1;
+    }
+    *out = (struct maker_init){pid, pidfd_open(pid, 0), blank.near, blank.far};
+    int result = out->pidfd < 0  ? err_sys(err, ERR_SYSTEM, "open a sandbox's init")
+                 : blank.far < 0 ? err_set(err, ERR_SYSTEM, "the maker of sandboxes ended")
+                                 : tell(out, spec, err);
+    if (result == 0)
+        return 0;
+    reap(pid); /* a child's number is its own until it is waited for */
+    cleanup_fd(&out->pidfd);
+    forget(&blank);
+    return -1;
+}
+
+int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker_init *out,
                 struct err *err)
 {
-    int32_t answer = 0;
-    if (order_clone(maker, spec, &answer, err) != 0)
-        return -1;
-    if (answer < 0) {
-        errno = -answer;
-        return err_sys(err, ERR_SYSTEM, "clone a sandbox%s", why(errno));
+    int result = -1;
+    struct err late;
+    /* Those ordered before may be of a maker that died, or of a time without room for them. */
+    for (int tries = 0; tries <= MAKER_BLANKS && result != 0; tries++) {
+        if (maker->blank_count == 0 && order_blank(maker, err) != 0)
+            return -1;
+        result = use(maker, spec, out, err);
     }
-    *pid = answer;
-    *pidfd = pidfd_open(answer, 0); /* a child's number is its own until it is waited for */
-    if (*pidfd >= 0)
-        return 0;
-    (void)err_sys(err, ERR_SYSTEM, "open a sandbox's init");
-    kill(answer, SIGKILL);
-    while (waitpid(answer, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return -1;
+    while (result == 0 && maker->blank_count < MAKER_BLANKS)
+        if (order_blank(maker, &late) != 0)
+            break; /* who needs it will say so */
+    return result;
+}
+
+void maker_close(struct maker *maker)
+{
+    struct err err;
+    while (maker->blank_count > 0) {
+        struct maker_blank blank = oldest(maker);
+        pid_t pid;
+        if (hear(maker, &blank, &pid, &err) == 0)
+            reap(pid);
+        forget(&blank);
+    }
+    end(maker);
+    cleanup_fd(&maker->program);
+    maker->program = -1;
 }

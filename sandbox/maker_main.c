@@ -1,7 +1,7 @@
 /* The maker: a small static program that clones the inits of the launcher's sandboxes (maker.h).
- * An init is a copy of it, and a copy of it is cheap. It knows nothing but the order at hand, holds
- * no descriptor but its pair between two orders, and of root's capabilities only CAPS_SANDBOX. Its
- * children are the launcher's (CLONE_PARENT). */
+ * An init is a copy of it, and a copy of it is cheap. It knows of no job, holds no descriptor but
+ * its pair between two orders, and of root's capabilities only CAPS_SANDBOX. Its children are the
+ * launcher's (CLONE_PARENT). */
 #include "sandbox/maker_wire.h"
 #include "sandbox/pass.h"
 #include <errno.h>
@@ -15,42 +15,53 @@ static struct maker_order order;
 static char body[MAKER_BODY_BYTES] __attribute__((aligned(8)));
 static struct maker_room room;
 
-/* false = the launcher is gone. */
-static bool next(size_t *body_bytes, int fds[MAKER_FDS_MAX], size_t *fd_count)
+/* Its first and only order; the launcher gone or a torn one: it goes too. */
+static _Noreturn void be_blank(int pair)
 {
     struct iovec parts[] = {{&order, sizeof order}, {body, sizeof body}};
-    *fd_count = MAKER_FDS_MAX;
-    ssize_t got = pass_receive(MAKER_SOCKET, parts, 2, fds, fd_count);
-    *body_bytes = (size_t)got - sizeof order;
-    return got >= (ssize_t)sizeof order;
+    int fds[MAKER_FDS_MAX];
+    size_t fd_count = MAKER_FDS_MAX;
+    struct child_spec spec;
+    const int32_t here = 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NAME, "blank");
+    close(MAKER_SOCKET);
+    if (write(pair, &here, sizeof here) != (ssize_t)sizeof here)
+        _exit(126);
+    ssize_t got = pass_receive(pair, parts, 2, fds, &fd_count);
+    if (got < (ssize_t)sizeof order ||
+        maker_unpack(&order, body, (size_t)got - sizeof order, fds, fd_count, &room, &spec) != 0)
+        _exit(126);
+    spec.sync_fd = pair;
+    child_init(&spec);
 }
 
-static long make(const struct child_spec *spec)
+static void make(uint32_t layers, int pair)
 {
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_CLEAR_SIGHAND |
-                                       (spec->layers & LAYER_PID ? 0 : CLONE_NEWPID)};
+                                       (layers & LAYER_PID ? 0 : CLONE_NEWPID)};
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0)
-        child_init(spec);
-    return pid < 0 ? -errno : pid;
+        be_blank(pair);
+    const int32_t error = errno;
+    if (pid < 0 && write(pair, &error, sizeof error) < 0)
+        return; /* the launcher is gone, as the next order will show */
 }
 
 int main(void)
 {
-    int fds[MAKER_FDS_MAX];
-    size_t body_bytes, fd_count;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "maker");
-    while (next(&body_bytes, fds, &fd_count)) {
-        struct child_spec spec;
-        if (maker_unpack(&order, body, body_bytes, fds, fd_count, &room, &spec) != 0)
-            return 1;
-        int32_t answer = (int32_t)make(&spec);
-        if (write(MAKER_SOCKET, &answer, sizeof answer) != (ssize_t)sizeof answer)
+    for (;;) {
+        uint32_t layers;
+        int pair;
+        size_t fd_count = 1;
+        struct iovec part = {&layers, sizeof layers};
+        if (pass_receive(MAKER_SOCKET, &part, 1, &pair, &fd_count) != (ssize_t)sizeof layers)
             return 0;
-        for (size_t i = 0; i < fd_count; i++)
-            close(fds[i]);
+        make(layers, pair);
+        close(pair);
     }
-    return 0;
 }

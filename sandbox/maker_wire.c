@@ -57,7 +57,6 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
     memcpy(order->join_file, spec->group->join_file, strlen(spec->group->join_file) + 1);
     memcpy(order->source, spec->source, strlen(spec->source) + 1);
     fds[MAKER_ROOT] = spec->root_ns;
-    fds[MAKER_SYNC] = spec->sync_fd;
     const int more[] = {spec->net_ns, spec->tmp_mount, spec->shm_mount};
     *fd_count = MAKER_MORE;
     for (size_t i = 0; i < COUNT_OF(more); i++)
@@ -117,7 +116,7 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
         (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = order->join_file};
     memset(room->at, 0, sizeof room->at);
     *out = (struct child_spec){.root_ns = fds[MAKER_ROOT],
-                               .sync_fd = fds[MAKER_SYNC],
+                               .sync_fd = -1,
                                .stdin_fd = -1,
                                .stdout_fd = -1,
                                .stderr_fd = -1,

@@ -1,11 +1,12 @@
 /* What the launcher and the maker of its sandboxes (maker.h) say to each other, on a SOCK_SEQPACKET
- * pair. Both come from one build (the maker is part of the launcher's own file), so structs travel
+ * pairs. Both come from one build (the maker is part of the launcher's own file), so structs travel
  * as they are.
  *
- *   launcher -> maker  one maker_order, the filter's instructions and the command's words behind
- *                      it, with the descriptors of the sandbox
- *   maker -> launcher  one int32_t: the init's process number, or the errno that the clone had,
- *                      negative. The init is the launcher's child and speaks for itself (child.h)
+ *   launcher -> maker  a uint32_t, the layers that are off, with the far end of a pair: a blank is
+ *                      wanted there. On that pair:
+ *   blank -> launcher  one int32_t, 0: it is there; or the maker's, the errno that the clone had
+ *   launcher -> blank  one maker_order, the filter's instructions and the command's words behind
+ *                      it, with the descriptors of the sandbox: from here it is the init (child.h)
  */
 #pragma once
 #include "sandbox/child.h"
@@ -20,7 +21,6 @@
 /* Places in the descriptors of an order. */
 enum maker_fd {
     MAKER_ROOT,
-    MAKER_SYNC,
     MAKER_MORE /* the network namespace, /tmp, /dev/shm, those of them that there are */
 };
 #define MAKER_FDS_MAX (MAKER_MORE + 3)

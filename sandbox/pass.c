@@ -45,3 +45,25 @@ ssize_t pass_receive(int socket, struct iovec *parts, size_t part_count, int *fd
     memcpy(fds, CMSG_DATA(rights), *fd_count * sizeof(int));
     return got;
 }
+
+ssize_t pass_credentials(int socket, void *bytes, size_t size, int flags, struct ucred *from)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec part = {bytes, size};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control};
+    ssize_t got;
+    do
+        got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    struct cmsghdr *sent = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    *from = (struct ucred){0};
+    if (sent && sent->cmsg_level == SOL_SOCKET && sent->cmsg_type == SCM_CREDENTIALS)
+        memcpy(from, CMSG_DATA(sent), sizeof *from);
+    return got;
+}

@@ -3,6 +3,7 @@
 #pragma once
 #include "lib/base/err.h"
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #define PASS_FDS 16
@@ -14,3 +15,6 @@ bool pass_send(int socket, struct iovec *parts, size_t part_count, const int *fd
  * descriptors before; -1: the other side is gone, or the message is none of these. */
 ssize_t pass_receive(int socket, struct iovec *parts, size_t part_count, int *fds,
                      size_t *fd_count) MUST_CHECK;
+/* As recv, with who sent it (SO_PASSCRED; pid 0: the kernel did not say). */
+ssize_t pass_credentials(int socket, void *bytes, size_t size, int flags,
+                         struct ucred *from) MUST_CHECK;

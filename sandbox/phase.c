@@ -37,18 +37,6 @@ static void far_close(const struct far_ends *far)
         cleanup_fd(&far->pipes[i]);
 }
 
-static int open_pair(struct phase *phase, struct far_ends *far, struct err *err)
-{
-    int pair[2], on = 1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return err_sys(err, ERR_SYSTEM, "socketpair");
-    phase->sync_fd = pair[0];
-    far->sync = pair[1];
-    if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
-        return err_sys(err, ERR_SYSTEM, "ask for credentials");
-    return 0;
-}
-
 static int open_channels(struct phase *phase, struct far_ends *far, struct err *err)
 {
     for (int i = 0; i < PIPE_COUNT; i++) {
@@ -101,14 +89,21 @@ static int share_mounts(struct phase *phase, struct err *err)
     return spec->shm_mount >= 0 ? 0 : -1;
 }
 
-static int clone_init(struct phase *phase, struct err *err)
+static int clone_init(struct phase *phase, struct far_ends *far, struct err *err)
 {
     uint32_t off = phase->host->config.layers_off;
     if (!(off & LAYER_NETWORK) && phase->shelf)
         phase->spec.net_ns = nets_shelf_take(phase->shelf);
     if (!(off & LAYER_NETWORK) && phase->spec.net_ns < 0)
         phase->spec.net_ns = nets_take(&phase->host->nets);
-    return maker_clone(&phase->host->maker, &phase->spec, &phase->init, &phase->init_fd, err);
+    struct maker_init init;
+    if (maker_clone(&phase->host->maker, &phase->spec, &init, err) != 0)
+        return -1;
+    phase->init = init.pid;
+    phase->init_fd = init.pidfd;
+    phase->sync_fd = init.sync_fd;
+    far->sync = init.far_fd;
+    return 0;
 }
 
 static int watch_all(struct phase *phase, struct err *err)
@@ -232,11 +227,9 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     phase->spec.uid = host_uid_get(phase->host);
     if (phase->spec.uid == 0)
         return err_set(err, ERR_SYSTEM, "all user ids are in use");
-    if (open_pair(phase, far, err) != 0 ||
-        ((phase->spec.layers & LAYER_FRESH) && share_mounts(phase, err) != 0))
+    if ((phase->spec.layers & LAYER_FRESH) && share_mounts(phase, err) != 0)
         return -1;
-    phase->spec.sync_fd = far->sync;
-    if (clone_init(phase, err) != 0)
+    if (clone_init(phase, far, err) != 0)
         return -1;
     phase->at[STEP_cloned] = loop_now_ns();
     phase->active = true;

@@ -4,6 +4,7 @@
 #include "sandbox/given.h"
 #include "sandbox/mounts.h"
 #include "sandbox/notify.h"
+#include "sandbox/pass.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/readback.h"
 #include "sandbox/template.h"
@@ -389,22 +390,10 @@ static void on_message(struct phase *phase, const struct child_message *message,
 static int next_message(struct phase *phase)
 {
     struct child_message message;
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(struct ucred))];
-    } control;
-    struct iovec iov = {&message, sizeof message};
-    struct msghdr head = {.msg_iov = &iov,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof control};
-    ssize_t got = recvmsg(phase->sync_fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct ucred creds;
+    ssize_t got = pass_credentials(phase->sync_fd, &message, sizeof message, MSG_DONTWAIT, &creds);
     if (got <= 0)
         return 0;
-    struct ucred creds = {0};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&head);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
-        memcpy(&creds, CMSG_DATA(c), sizeof creds);
     if (got != (ssize_t)sizeof message || creds.pid == 0)
         phase_fail(phase, "a message of the sandbox is torn");
     else

@@ -11,11 +11,13 @@
 #include "tests/support/box_fixture.h"
 #include "tests/unit/unit.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -224,6 +226,8 @@ static void test_no_process_for_a_job(void **state)
     /* The process that clones is a child of the launcher. */
     pid_t maker = box_fixture_maker(&fixture);
     assert_true(maker > 0 && write_to(group, "pids.max", "1") && move_to_group(group, maker));
+    for (int i = 0; i < MAKER_BLANKS; i++) /* cloned before */
+        run_fine();
     expect_ie("raise pids.max", "Resource temporarily unavailable");
     expect_ie("raise pids.max", "Resource temporarily unavailable");
     assert_true(move_to_group(PIDS, maker));
@@ -245,6 +249,39 @@ static void test_maker_dies(void **state)
     run_fine();
     assert_int_equal(box_fixture_maker(&fixture), next);
     expect_nothing_left(&before);
+}
+
+/* Stops the maker's next child before its first instruction. */
+static pid_t catch_clone(pid_t maker)
+{
+    unsigned long child = 0;
+    int status;
+    assert_int_equal(ptrace(PTRACE_SEIZE, maker, NULL, PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE),
+                     0);
+    run_fine();
+    assert_int_equal(waitpid(maker, &status, __WALL), maker);
+    assert_int_equal(ptrace(PTRACE_GETEVENTMSG, maker, NULL, &child), 0);
+    assert_int_equal(waitpid((pid_t)child, &status, __WALL), (pid_t)child);
+    return (pid_t)child;
+}
+
+/* Whom a maker cloned last, before it died, the launcher hears of all the same. */
+static void test_maker_dies_after_a_clone(void **state)
+{
+    (void)state;
+    run_fine();
+    struct box_leftovers before = box_fixture_settled(&fixture);
+    pid_t maker = box_fixture_maker(&fixture), child = catch_clone(maker);
+    int status;
+    assert_int_equal(kill(maker, SIGKILL), 0);
+    assert_int_equal(waitpid(maker, &status, __WALL), maker);
+    assert_int_equal(ptrace(PTRACE_DETACH, child, NULL, NULL), 0);
+    for (int i = 0; i <= MAKER_BLANKS; i++)
+        run_fine();
+    expect_nothing_left(&before);
+    for (int i = 0; i < 200 && kill(child, 0) == 0; i++)
+        usleep(10000);
+    assert_true(kill(child, 0) != 0 && errno == ESRCH); /* also not as a zombie */
 }
 
 static void test_no_descriptor_for_a_job(void **state)
@@ -340,8 +377,11 @@ static int stop(void **state)
 int main(void)
 {
     struct CMUnitTest tests[COUNT_OF(starts) + 4] = {
-        cmocka_unit_test(test_no_process_for_a_job), cmocka_unit_test(test_maker_dies),
-        cmocka_unit_test(test_no_descriptor_for_a_job), cmocka_unit_test(test_no_group_for_a_job),
+        cmocka_unit_test(test_no_process_for_a_job),
+        cmocka_unit_test(test_maker_dies),
+        cmocka_unit_test(test_maker_dies_after_a_clone),
+        cmocka_unit_test(test_no_descriptor_for_a_job),
+        cmocka_unit_test(test_no_group_for_a_job),
         cmocka_unit_test(test_no_user)};
     for (size_t i = 0; i < COUNT_OF(starts); i++)
         tests[4 + i] = (struct CMUnitTest){.name = starts[i].name,

@@ -242,15 +242,15 @@ unsigned box_fixture_instance(const struct box_fixture *fixture)
     return instance;
 }
 
-static bool is_maker(const char *pid)
+static bool is_called(const char *pid, const char *wanted)
 {
     char path[64], name[32] = "";
     snprintf(path, sizeof path, "/proc/%.16s/comm", pid);
     FILE *file = fopen(path, "re");
-    bool maker = file && fgets(name, sizeof name, file) && strcmp(name, "maker\n") == 0;
+    bool same = file && fgets(name, sizeof name, file) && strcmp(name, wanted) == 0;
     if (file)
         fclose(file);
-    return maker;
+    return same;
 }
 
 pid_t box_fixture_maker(const struct box_fixture *fixture)
@@ -260,7 +260,7 @@ pid_t box_fixture_maker(const struct box_fixture *fixture)
     for (struct dirent *entry; list && !found && (entry = readdir(list));) {
         char path[300];
         int parent = 0;
-        if (!is_maker(entry->d_name))
+        if (!is_called(entry->d_name, "maker\n"))
             continue;
         snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
         FILE *file = fopen(path, "re");
@@ -291,7 +291,8 @@ struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture)
     if (file && fgets(line, sizeof line, file))
         for (char *save = NULL, *pid = strtok_r(line, " ", &save); pid;
              pid = strtok_r(NULL, " ", &save))
-            left.children += *pid != '\n' && !is_maker(pid);
+            left.children +=
+                *pid != '\n' && !is_called(pid, "maker\n") && !is_called(pid, "blank\n");
     if (file)
         fclose(file);
     return left;
