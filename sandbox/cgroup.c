@@ -9,14 +9,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err)
+int cgroup_fd_text(int fd, const char *file, char *out, size_t size, struct err *err)
 {
-    AUTO_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
     size_t used = 0;
     for (ssize_t got = 1; got > 0 && used < size - 1; used += (size_t)(got > 0 ? got : 0)) {
-        got = read(fd, out + used, size - 1 - used);
+        got = pread(fd, out + used, size - 1 - used, (off_t)used);
         if (got < 0)
             return err_sys(err, ERR_SYSTEM, "read %s of a control group", file);
     }
@@ -26,8 +23,16 @@ int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *e
     return 0;
 }
 
+int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err)
+{
+    AUTO_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
+    return cgroup_fd_text(fd, file, out, size, err);
+}
+
 /* A number and a newline come in one piece. */
-static int read_u64(int fd, const char *file, uint64_t *out, struct err *err)
+int cgroup_fd_u64(int fd, const char *file, uint64_t *out, struct err *err)
 {
     char text[64];
     ssize_t got = pread(fd, text, sizeof text - 1, 0);
@@ -48,7 +53,7 @@ int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err)
     AUTO_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, ERR_SYSTEM, "open %s of a control group", file);
-    return read_u64(fd, file, out, err);
+    return cgroup_fd_u64(fd, file, out, err);
 }
 
 static int write_text(int fd, const char *file, const char *text, struct err *err)
@@ -78,7 +83,7 @@ int cgroup_set_u64(int dir, const char *file, uint64_t value, uint64_t *out, str
     char text[32];
     uint64_t page = 4096; /* limits of memory are rounded down to pages */
     snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    if (write_text(fd, file, text, err) != 0 || read_u64(fd, file, out, err) != 0)
+    if (write_text(fd, file, text, err) != 0 || cgroup_fd_u64(fd, file, out, err) != 0)
         return -1;
     if (*out != value && *out != value / page * page)
         return err_set(err, ERR_SYSTEM, "%s of a control group is %llu after %llu was set", file,
@@ -105,7 +110,7 @@ static int open_dir(int at, const char *path)
 int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t memory_bytes,
                   uint64_t processes, struct cgroup *out, struct err *err)
 {
-    *out = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
+    *out = (struct cgroup){CGROUP_NONE, .swap = root->swap};
     snprintf(out->name, sizeof out->name, "%s", name);
     const struct cgroup_backend *backend = root->backend;
     out->join_file = backend->join_file;
@@ -128,11 +133,19 @@ int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t mem
     return backend->apply(out, memory_bytes, processes, err);
 }
 
+static void close_files(struct cgroup *group)
+{
+    cleanup_fd(&group->oom_fd);
+    group->oom_fd = -1;
+    for (size_t i = 0; i < CGROUP_HELD; i++) {
+        cleanup_fd(&group->held[i]);
+        group->held[i] = -1;
+    }
+}
+
 int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err)
 {
-    if (group->oom_fd >= 0)
-        close(group->oom_fd);
-    group->oom_fd = -1;
+    close_files(group);
     for (size_t i = 0; i < CGROUP_DIRS; i++) {
         if (group->dirs[i] < 0)
             continue;
@@ -150,8 +163,7 @@ int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct e
 
 void cgroup_close(struct cgroup *group)
 {
-    cleanup_fd(&group->oom_fd);
-    group->oom_fd = -1;
+    close_files(group);
     for (size_t i = 0; i < CGROUP_DIRS; i++) {
         cleanup_fd(&group->dirs[i]);
         group->dirs[i] = -1;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define CGROUP_DIRS 4
+#define CGROUP_HELD 2
 #define CGROUP_PATH 256
 #define CGROUP_NAME 32
 #define CGROUP_INSTANCES 1024
@@ -23,9 +24,13 @@ struct cgroup {
     char name[CGROUP_NAME];
     const char *join_file;            /* the backend's */
     int dirs[CGROUP_DIRS];            /* O_PATH; place of each is the backend's; -1 = unused */
+    int held[CGROUP_HELD];            /* files that are read more than once; the backend's */
+    bool swap;                        /* the host counts swap */
     int oom_fd;                       /* eventfd, readable at an out-of-memory event; -1 on v2 */
     uint64_t memory_bytes, processes; /* as read back */
 };
+
+#define CGROUP_NONE .dirs = {-1, -1, -1, -1}, .held = {-1, -1}, .oom_fd = -1
 
 struct cgroup_backend {
     const char *name; /* "v1", "v2" */
@@ -33,6 +38,7 @@ struct cgroup_backend {
      * thread without the lock over all processes, whose RCU grace period takes milliseconds. */
     const char *join_file;
     const char *trees[CGROUP_DIRS + 1]; /* below the base: where a launcher's parent group goes */
+    const char *swap_file; /* in the first tree; missing where the kernel does not count swap */
     size_t job_dirs; /* of the trees, how many get a group per phase; the rest are joined as such */
     int (*prepare)(const char *base, char parent[CGROUP_PATH], struct err *err);
     int (*apply)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes, struct err *err);
@@ -50,6 +56,7 @@ struct cgroup_root {
     const struct cgroup_backend *backend;
     char base[CGROUP_PATH]; /* where trees begin: /sys/fs/cgroup, on v2 the launcher's own group */
     unsigned instance;
+    bool swap;
     int dirs[CGROUP_DIRS]; /* [0] carries the lock */
 };
 
@@ -70,6 +77,9 @@ int cgroup_join(const struct cgroup *group) MUST_CHECK;
 
 /* Small files of a group. */
 int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err) MUST_CHECK;
+/* The same of a file that is open, from its beginning. */
+int cgroup_fd_text(int fd, const char *file, char *out, size_t size, struct err *err) MUST_CHECK;
+int cgroup_fd_u64(int fd, const char *file, uint64_t *out, struct err *err) MUST_CHECK;
 int cgroup_read_u64(int dir, const char *file, uint64_t *out, struct err *err) MUST_CHECK;
 int cgroup_write(int dir, const char *file, const char *text, struct err *err) MUST_CHECK;
 /* Writes a number and reads it back into *out; ERR_SYSTEM when the kernel holds another one. */

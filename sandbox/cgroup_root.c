@@ -205,6 +205,7 @@ int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err)
         if (i >= root->backend->job_dirs && same_as_before(root, i))
             close(take_fd(&root->dirs[i]));
     }
+    root->swap = faccessat(root->dirs[0], root->backend->swap_file, F_OK, 0) == 0;
     /* v2 hands controllers down level by level; v1 has no such file. */
     if (root->backend == &cgroup_v2)
         return cgroup_write(root->dirs[0], "cgroup.subtree_control", "+memory +pids +cpu", err);

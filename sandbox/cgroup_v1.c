@@ -11,7 +11,10 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
+#define SWAP_FILE "memory.memsw.limit_in_bytes"
+
 enum { DIR_MEMORY, DIR_PIDS, DIR_CPUACCT };
+enum { HELD_OOM, HELD_CPU };
 
 static int v1_prepare(const char *base, char parent[CGROUP_PATH], struct err *err)
 {
@@ -31,10 +34,10 @@ static int v1_prepare(const char *base, char parent[CGROUP_PATH], struct err *er
 /* Subscribes an eventfd to memory.oom_control. */
 static int watch_oom(struct cgroup *group, struct err *err)
 {
-    AUTO_FD int control =
-        openat(group->dirs[DIR_MEMORY], "memory.oom_control", O_RDONLY | O_CLOEXEC);
+    int control = openat(group->dirs[DIR_MEMORY], "memory.oom_control", O_RDONLY | O_CLOEXEC);
     if (control < 0)
         return err_sys(err, ERR_SYSTEM, "open memory.oom_control");
+    group->held[HELD_OOM] = control;
     group->oom_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (group->oom_fd < 0)
         return err_sys(err, ERR_SYSTEM, "eventfd");
@@ -50,8 +53,8 @@ static int set_memory(struct cgroup *group, uint64_t bytes, struct err *err)
     if (cgroup_set_u64(dir, "memory.limit_in_bytes", bytes, &group->memory_bytes, err) != 0)
         return -1;
     /* Without swap accounting the group must not swap at all, else the limit would not bind. */
-    if (faccessat(dir, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
-        return cgroup_set_u64(dir, "memory.memsw.limit_in_bytes", bytes, &held, err);
+    if (group->swap)
+        return cgroup_set_u64(dir, SWAP_FILE, bytes, &held, err);
     return cgroup_set_u64(dir, "memory.swappiness", 0, &held, err);
 }
 
@@ -66,12 +69,15 @@ static int v1_tighten(struct cgroup *group, uint64_t memory_bytes, uint64_t proc
 static int v1_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
                     struct err *err)
 {
+    group->held[HELD_CPU] = openat(group->dirs[DIR_CPUACCT], "cpuacct.usage", O_RDONLY | O_CLOEXEC);
+    if (group->held[HELD_CPU] < 0)
+        return err_sys(err, ERR_SYSTEM, "open cpuacct.usage");
     return v1_tighten(group, memory_bytes, processes, err) == 0 ? watch_oom(group, err) : -1;
 }
 
 static int v1_cpu_ns(const struct cgroup *group, uint64_t *out, struct err *err)
 {
-    return cgroup_read_u64(group->dirs[DIR_CPUACCT], "cpuacct.usage", out, err);
+    return cgroup_fd_u64(group->held[HELD_CPU], "cpuacct.usage", out, err);
 }
 
 static int v1_usage(const struct cgroup *group, struct cgroup_usage *out, struct err *err)
@@ -81,7 +87,7 @@ static int v1_usage(const struct cgroup *group, struct cgroup_usage *out, struct
     if (v1_cpu_ns(group, &out->cpu_ns, err) != 0 ||
         cgroup_read_u64(group->dirs[DIR_MEMORY], "memory.max_usage_in_bytes",
                         &out->memory_peak_bytes, err) != 0 ||
-        cgroup_read(group->dirs[DIR_MEMORY], "memory.oom_control", text, sizeof text, err) != 0)
+        cgroup_fd_text(group->held[HELD_OOM], "memory.oom_control", text, sizeof text, err) != 0)
         return -1;
     if (!strstr(text, "oom_kill "))
         return err_set(err, ERR_SYSTEM, "memory.oom_control has no oom_kill count");
@@ -110,6 +116,7 @@ const struct cgroup_backend cgroup_v1 = {
     .name = "v1",
     .join_file = "tasks",
     .trees = {"memory", "pids", "cpuacct", "cpu"},
+    .swap_file = SWAP_FILE,
     .job_dirs = 3,
     .prepare = v1_prepare,
     .apply = v1_apply,

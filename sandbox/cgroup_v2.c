@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SWAP_FILE "memory.swap.max"
 #define LEAF "rustbox-launcher" /* where the launcher itself goes, beside its jobs */
 
 /* The path of the calling process in the v2 tree, from /proc/self/cgroup ("0::/path"). */
@@ -120,8 +121,7 @@ static int v2_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t proces
         cgroup_set_u64(dir, "memory.oom.group", 1, &held, err) != 0)
         return -1;
     /* The file is missing when the kernel has no swap at all: then nothing can be swapped. */
-    if (faccessat(dir, "memory.swap.max", F_OK, 0) == 0 &&
-        cgroup_set_u64(dir, "memory.swap.max", 0, &held, err) != 0)
+    if (group->swap && cgroup_set_u64(dir, SWAP_FILE, 0, &held, err) != 0)
         return -1;
     return cgroup_set_u64(dir, "pids.max", processes, &group->processes, err);
 }
@@ -175,6 +175,7 @@ const struct cgroup_backend cgroup_v2 = {
     .name = "v2",
     .join_file = "cgroup.procs",
     .trees = {"."},
+    .swap_file = SWAP_FILE,
     .job_dirs = 1,
     .prepare = v2_prepare,
     .apply = v2_apply,

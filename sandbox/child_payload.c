@@ -256,8 +256,7 @@ static void take_outfit(struct child_spec *spec, struct cgroup *group)
     spec->stdin_fd = fds[0];
     spec->stdout_fd = fds[1];
     spec->stderr_fd = fds[2];
-    *group = (struct cgroup){
-        .dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = spec->group->join_file};
+    *group = (struct cgroup){CGROUP_NONE, .join_file = spec->group->join_file};
     for (size_t i = CHILD_OUTFIT_GROUPS; i < count; i++)
         group->dirs[i - CHILD_OUTFIT_GROUPS] = fds[i];
     spec->group = group;

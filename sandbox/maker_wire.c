@@ -112,8 +112,7 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
         return -1;
     room->filter.prog = (struct sock_fprog){.len = (unsigned short)order->instructions,
                                             .filter = (void *)(uintptr_t)body};
-    room->group =
-        (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = order->join_file};
+    room->group = (struct cgroup){CGROUP_NONE, .join_file = order->join_file};
     memset(room->at, 0, sizeof room->at);
     *out = (struct child_spec){.root_ns = fds[MAKER_ROOT],
                                .sync_fd = -1,

@@ -128,8 +128,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
 {
     struct host *host = phase->host;
     const struct toolchain *toolchain = &host->toolchains[start->language];
-    phase->group = (struct cgroup){
-        .dirs = {-1, -1, -1, -1}, .oom_fd = -1, .join_file = host->cgroups.backend->join_file};
+    phase->group = (struct cgroup){CGROUP_NONE, .join_file = host->cgroups.backend->join_file};
     phase->grouped = false;
     phase->init = 0;
     phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;

@@ -133,7 +133,7 @@ void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd)
     struct remains_list *list = &host->remains;
     struct err err;
     remains->group = *group;
-    *group = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
+    *group = (struct cgroup){CGROUP_NONE};
     remains->init_fd = take_fd(init_fd);
     remains->init_watch = (struct watch){.fd = -1, .ready = on_exit_of_init, .owner = remains};
     if (!list->end)

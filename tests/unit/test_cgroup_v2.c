@@ -36,7 +36,7 @@ static int setup(void **state)
     (void)state;
     snprintf(dir_path, sizeof dir_path, "/tmp/cgroup-test-XXXXXX");
     assert_non_null(mkdtemp(dir_path));
-    group = (struct cgroup){.dirs = {-1, -1, -1, -1}, .oom_fd = -1};
+    group = (struct cgroup){CGROUP_NONE, .swap = true};
     group.dirs[0] = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < COUNT_OF(limit_files); i++)
         put(limit_files[i], "");
@@ -86,6 +86,8 @@ static void test_missing_files(void **state)
     struct err err;
     /* Only swap may be missing: a kernel without it. */
     unlinkat(group.dirs[0], "memory.swap.max", 0);
+    assert_err(cgroup_v2.apply(&group, 268435456, 10, &err), err, ERR_SYSTEM);
+    group.swap = false;
     assert_ok(cgroup_v2.apply(&group, 268435456, 10, &err), err);
     for (size_t i = 0; i < COUNT_OF(limit_files); i++) {
         if (strcmp(limit_files[i], "memory.swap.max") == 0)
