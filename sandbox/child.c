@@ -110,12 +110,21 @@ static void mount_tmpfs(const struct child_spec *spec, const char *path, int ins
         child_fail(spec->sync_fd, path);
 }
 
-/* Made by the init and not by the clone, which would make them in the launcher's time. */
+void child_blank(int sync_fd, uint32_t layers)
+{
+    const bool uts = !(layers & LAYER_UTS);
+    int flags = (uts ? CLONE_NEWUTS : 0) | (layers & LAYER_IPC ? 0 : CLONE_NEWIPC) |
+                (layers & LAYER_NETWORK ? 0 : CLONE_NEWNET);
+    if (unshare(flags) != 0)
+        child_fail(sync_fd, "make namespaces");
+    if (uts && (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0))
+        child_fail(sync_fd, "name the sandbox");
+}
+
 static int namespaces(const struct child_spec *spec)
 {
-    int flags = CLONE_NEWNS | (spec->layers & LAYER_UTS ? 0 : CLONE_NEWUTS);
-    flags |= spec->layers & LAYER_IPC ? 0 : CLONE_NEWIPC;
-    return flags | (spec->net_ns >= 0 || (spec->layers & LAYER_NETWORK) ? 0 : CLONE_NEWNET);
+    bool net = spec->net_made || spec->net_ns >= 0 || (spec->layers & LAYER_NETWORK);
+    return CLONE_NEWNS | (net ? 0 : CLONE_NEWNET);
 }
 
 static void build_root(const struct child_spec *spec)
@@ -233,9 +242,6 @@ _Noreturn void child_init(const struct child_spec *spec)
     reset_signals();
     umask(022);
     build_root(spec);
-    if (!(spec->layers & LAYER_UTS) &&
-        (sethostname("rustbox-sandbox", 15) != 0 || setdomainname("(none)", 6) != 0))
-        child_fail(spec->sync_fd, "name the sandbox");
     spec->at[STEP_root] = child_now_ns();
     pid_t program = spec->template ? PROGRAM_OF_TEMPLATE : start_payload(spec);
     if (program < 0)

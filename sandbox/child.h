@@ -20,8 +20,9 @@ enum step {
 };
 
 struct child_spec {
-    int net_ns;  /* made ahead; -1 = the clone made one */
-    int root_ns; /* mount namespace with the language's read-only root and nothing else */
+    int net_ns;    /* an earlier run's; -1 = one of its own */
+    bool net_made; /* which the init has already */
+    int root_ns;   /* mount namespace with the language's read-only root and nothing else */
     int sync_fd;
     int stdin_fd, stdout_fd, stderr_fd; /* the payload's, which gets them later: CHILD_OUTFIT */
     int tmp_mount, shm_mount;   /* what to mount instead of fresh ones: escape tests; else -1 */
@@ -101,5 +102,7 @@ static inline uint64_t child_nproc(const struct limits *limits)
 {
     return 2 * limits->processes;
 }
+/* A sandbox's namespaces that are the same for every order: made by a blank before it has one. */
+void child_blank(int sync_fd, uint32_t layers);
 /* In a blank of the maker's, which dies with the launcher and is not dumpable. */
 _Noreturn void child_init(const struct child_spec *spec);

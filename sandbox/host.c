@@ -108,7 +108,6 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
                           .prebuilt = -1,
                           .null_fd = -1,
                           .home_ns = -1,
-                          .nets.home = -1,
                           .remains = {.timer_fd = -1, .timer.fd = -1},
                           .maker = {.fd = -1, .program = -1}};
     memset(host->roots, -1, sizeof host->roots);
@@ -148,8 +147,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
         return err_sys(err, ERR_CONFIG, "keep capabilities for sandboxes");
     if (maker_open(&host->maker, host->config.layers_off, err) != 0)
         return -1;
-    if (nets_open(&host->nets, 2 * (size_t)host->config.slots, err) != 0 ||
-        warm_open(host, err) != 0)
+    if (warm_open(host, err) != 0)
         return -1;
     if (loop_open(&host->loop, err) != 0 || remains_open(host, err) != 0)
         return -1;
@@ -163,7 +161,7 @@ bool host_idle(void *context)
     struct host *host = context;
     if (host->busy > 0)
         return false;
-    return remains_work(host) || nets_fill(&host->nets) || (host->warm && warm_fill(host));
+    return remains_work(host) || (host->warm && warm_fill(host));
 }
 
 void host_has_work(struct host *host)
@@ -181,7 +179,6 @@ void host_close(struct host *host)
     cache_close(host->cache);
     loop_close(&host->loop);
     filters_done(host->filters);
-    nets_close(&host->nets);
     maker_close(&host->maker);
     cleanup_fd(&host->prebuilt);
     cleanup_fd(&host->null_fd);

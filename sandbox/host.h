@@ -46,7 +46,6 @@ struct host {
     int prebuilt;                    /* a copy of that; -1 = none in use */
     int null_fd, home_ns;            /* /dev/null; the launcher's own mount namespace */
     int roots[LANGUAGE_COUNT][2];    /* mount namespaces: run, compile; -1 = none */
-    struct nets nets;                /* network namespaces made ahead */
     struct maker maker;              /* clones the inits */
     struct cache *cache;             /* NULL = no compile cache */
     struct template_pool *templates; /* NULL = no template tier */

@@ -121,11 +121,13 @@ static int open_pair(struct maker_blank *blank, struct err *err)
     return err_sys(err, ERR_SYSTEM, "ask for credentials");
 }
 
-/* A maker that is gone is started anew, once. */
-static int order_blank(struct maker *maker, struct err *err)
+/* With a network namespace, or for a job that has one. A maker that is gone is started anew, once.
+ */
+static int order_blank(struct maker *maker, bool net, struct err *err)
 {
     struct maker_blank blank;
-    struct iovec part = {&maker->layers_off, sizeof maker->layers_off};
+    uint32_t layers = maker->layers_off | (net ? 0 : LAYER_NETWORK);
+    struct iovec part = {&layers, sizeof layers};
     if (open_pair(&blank, err) != 0)
         return -1;
     for (int tries = 0; tries < 2; tries++) {
@@ -195,9 +197,14 @@ static int tell(const struct maker_init *init, const struct child_spec *spec, st
     if (maker_pack(spec, &order, body, &body_bytes, fds, &fd_count, err) != 0)
         return -1;
     struct iovec parts[] = {{&order, sizeof order}, {body, body_bytes}};
-    return pass_send(init->sync_fd, parts, 2, fds, fd_count)
-               ? 0
-               : err_sys(err, ERR_SYSTEM, "order a sandbox");
+    struct child_message last;
+    if (pass_send(init->sync_fd, parts, 2, fds, fd_count))
+        return 0;
+    (void)err_sys(err, ERR_SYSTEM, "order a sandbox");
+    if (recv(init->sync_fd, &last, sizeof last, MSG_DONTWAIT) == (ssize_t)sizeof last)
+        return err_set(err, ERR_SYSTEM, "%.*s: %s", (int)sizeof last.where, last.where,
+                       strerrordesc_np(last.error));
+    return -1;
 }
 
 static struct maker_blank oldest(struct maker *maker)
@@ -233,15 +240,17 @@ int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker
                 struct err *err)
 {
     int result = -1;
+    const bool net = spec->net_ns < 0;
     struct err late;
     /* Those ordered before may be of a maker that died, or of a time without room for them. */
     for (int tries = 0; tries <= MAKER_BLANKS && result != 0; tries++) {
-        if (maker->blank_count == 0 && order_blank(maker, err) != 0)
+        if (maker->blank_count == 0 && order_blank(maker, net, err) != 0)
             return -1;
         result = use(maker, spec, out, err);
     }
+    /* The next job is most likely of this one's kind. */
     while (result == 0 && maker->blank_count < MAKER_BLANKS)
-        if (order_blank(maker, &late) != 0)
+        if (order_blank(maker, net, &late) != 0)
             break; /* who needs it will say so */
     return result;
 }

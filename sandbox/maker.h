@@ -4,8 +4,9 @@
  * launcher, again when it died; it dies with the launcher.
  *
  * It clones ahead: a blank is process 1 of a fresh pid namespace, knows nothing and has nothing but
- * its pair, on which it says that it is there and waits for the one order of its life. So nobody
- * waits for a clone, and the next one is made beside the job. */
+ * its pair, on which it says that it is there, and the namespaces that are made the same for every
+ * sandbox. It waits for the one order of its life. So nobody waits for a clone or for a network
+ * namespace, the largest single cost of a sandbox, and the next are made beside the job. */
 #pragma once
 #include "sandbox/child.h"
 #include <sys/types.h>

@@ -16,7 +16,7 @@ static char body[MAKER_BODY_BYTES] __attribute__((aligned(8)));
 static struct maker_room room;
 
 /* Its first and only order; the launcher gone or a torn one: it goes too. */
-static _Noreturn void be_blank(int pair)
+static _Noreturn void be_blank(int pair, uint32_t layers)
 {
     struct iovec parts[] = {{&order, sizeof order}, {body, sizeof body}};
     int fds[MAKER_FDS_MAX];
@@ -29,11 +29,13 @@ static _Noreturn void be_blank(int pair)
     close(MAKER_SOCKET);
     if (write(pair, &here, sizeof here) != (ssize_t)sizeof here)
         _exit(126);
+    child_blank(pair, layers);
     ssize_t got = pass_receive(pair, parts, 2, fds, &fd_count);
     if (got < (ssize_t)sizeof order ||
         maker_unpack(&order, body, (size_t)got - sizeof order, fds, fd_count, &room, &spec) != 0)
         _exit(126);
     spec.sync_fd = pair;
+    spec.net_made = !(layers & LAYER_NETWORK);
     child_init(&spec);
 }
 
@@ -43,7 +45,7 @@ static void make(uint32_t layers, int pair)
                                        (layers & LAYER_PID ? 0 : CLONE_NEWPID)};
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0)
-        be_blank(pair);
+        be_blank(pair, layers);
     const int32_t error = errno;
     if (pid < 0 && write(pair, &error, sizeof error) < 0)
         return; /* the launcher is gone, as the next order will show */

@@ -2,11 +2,11 @@
  * pairs. Both come from one build (the maker is part of the launcher's own file), so structs travel
  * as they are.
  *
- *   launcher -> maker  a uint32_t, the layers that are off, with the far end of a pair: a blank is
- *                      wanted there. On that pair:
- *   blank -> launcher  one int32_t, 0: it is there; or the maker's, the errno that the clone had
- *   launcher -> blank  one maker_order, the filter's instructions and the command's words behind
- *                      it, with the descriptors of the sandbox: from here it is the init (child.h)
+ *   launcher -> maker  a uint32_t, the layers that are off (the network's also when the blank will
+ * be given a namespace), with the far end of a pair: a blank is wanted there. On that pair: blank
+ * -> launcher  one int32_t, 0: it is there; or the maker's, the errno that the clone had launcher
+ * -> blank  one maker_order, the filter's instructions and the command's words behind it, with the
+ * descriptors of the sandbox: from here it is the init (child.h)
  */
 #pragma once
 #include "sandbox/child.h"

@@ -1,54 +1,8 @@
-/* The launcher enters a fresh namespace, keeps its descriptor and comes back. */
+/* See nets.h. */
 #include "sandbox/nets.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/strict.h"
-#include "lib/log/log.h"
-#include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static const char own[] = "/proc/self/ns/net";
-
-int nets_open(struct nets *nets, size_t wanted, struct err *err)
-{
-    nets->home = open(own, O_RDONLY | O_CLOEXEC);
-    if (nets->home < 0)
-        return err_sys(err, ERR_CONFIG, "open %s", own);
-    nets->wanted = wanted < NETS_MAX ? wanted : NETS_MAX;
-    return 0;
-}
-
-void nets_close(struct nets *nets)
-{
-    while (nets->count > 0)
-        close(nets->kept[--nets->count]);
-    cleanup_fd(&nets->home);
-    *nets = (struct nets){.home = -1};
-}
-
-int nets_take(struct nets *nets)
-{
-    return nets->count > 0 ? nets->kept[--nets->count] : -1;
-}
-
-bool nets_fill(struct nets *nets)
-{
-    struct err err;
-    if (nets->count >= nets->wanted)
-        return false;
-    int made = unshare(CLONE_NEWNET) == 0 ? open(own, O_RDONLY | O_CLOEXEC) : -1;
-    if (made < 0) {
-        err_sys(&err, ERR_SYSTEM, "make a network namespace ahead");
-        log_event(LOG_WARN, "no_network_pool", kv_err(&err));
-        nets->wanted = 0;
-    }
-    /* A launcher that cannot come back must not go on: a sandbox would be made from a sandbox. */
-    CHECK(setns(nets->home, CLONE_NEWNET) == 0);
-    if (made >= 0)
-        nets->kept[nets->count++] = made;
-    return made >= 0;
-}
 
 struct nets_shelf {
     unsigned holders;

@@ -1,29 +1,14 @@
-/* Network namespaces: making one and taking it down is the largest single cost of a sandbox
- * (README.md, "Set-up time"). So some are made while nothing runs, each for one job and never for
- * another; when none is ready the init makes its own.
- *
- * The runs of one built program, the cases of a submission, are one job's: one that ends leaves its
- * namespace on the program's shelf, and a later one, never one at the same time, takes it. Nothing
- * can be left in it, as no program may configure it and its sockets end with its processes. */
+/* Network namespaces of built programs: making one and taking it down is the largest single cost of
+ * a sandbox (README.md, "Set-up time"). The runs of one built program, the cases of a submission,
+ * are one job's: one that ends leaves its namespace on the program's shelf, and a later one, never
+ * one at the same time, takes it. Nothing can be left in it, as no program may configure it and its
+ * sockets end with its processes. */
 #pragma once
 #include "lib/base/err.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 #define NETS_MAX 8
-
-struct nets {
-    int home; /* the launcher's own network namespace */
-    int kept[NETS_MAX];
-    size_t count, wanted; /* wanted = 0: making one failed, or nothing was opened */
-};
-
-int nets_open(struct nets *nets, size_t wanted, struct err *err) MUST_CHECK;
-void nets_close(struct nets *nets);
-/* A namespace that nobody was in, owned by the caller; -1 = none is ready. */
-int nets_take(struct nets *nets);
-/* Makes one if some are lacking: whether it did. */
-bool nets_fill(struct nets *nets);
 
 /* Of one built program; held by it and by each of its runs. */
 struct nets_shelf;

@@ -94,8 +94,6 @@ static int clone_init(struct phase *phase, struct far_ends *far, struct err *err
     uint32_t off = phase->host->config.layers_off;
     if (!(off & LAYER_NETWORK) && phase->shelf)
         phase->spec.net_ns = nets_shelf_take(phase->shelf);
-    if (!(off & LAYER_NETWORK) && phase->spec.net_ns < 0)
-        phase->spec.net_ns = nets_take(&phase->host->nets);
     struct maker_init init;
     if (maker_clone(&phase->host->maker, &phase->spec, &init, err) != 0)
         return -1;

@@ -194,8 +194,8 @@ static void on_settled(struct watch *watch, uint32_t events)
     host.loop.stop = true;
 }
 
-/* Gives the launcher the time between two jobs that an idle service has: it makes network
- * namespaces ahead and fills the warm tier. */
+/* Gives the launcher the time between two jobs that an idle service has: it takes down what
+ * remains, and fills the warm tier. */
 static void settle(void)
 {
     struct err err;
