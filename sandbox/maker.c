@@ -96,7 +96,8 @@ static int start(struct maker *maker, struct err *err)
 
 int maker_open(struct maker *maker, uint32_t layers_off, struct err *err)
 {
-    *maker = (struct maker){.fd = -1, .program = make_program(err), .layers_off = layers_off};
+    *maker = (struct maker){
+        .fd = -1, .program = make_program(err), .layers_off = layers_off, .net = true};
     return maker->program < 0 ? -1 : start(maker, err);
 }
 
@@ -110,23 +111,21 @@ static void forget(struct maker_blank *blank)
 static int open_pair(struct maker_blank *blank, struct err *err)
 {
     int pair[2], on = 1;
-    const struct timeval wait = {.tv_sec = ANSWER_S};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return err_sys(err, ERR_SYSTEM, "socketpair");
     *blank = (struct maker_blank){pair[0], pair[1]};
-    if (setsockopt(blank->near, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0 &&
-        setsockopt(blank->near, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0)
+    if (setsockopt(blank->near, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0)
         return 0;
     forget(blank);
     return err_sys(err, ERR_SYSTEM, "ask for credentials");
 }
 
-/* With a network namespace, or for a job that has one. A maker that is gone is started anew, once.
+/* For a job of the latest one's kind, most likely. A maker that is gone is started anew, once.
  */
-static int order_blank(struct maker *maker, bool net, struct err *err)
+static int order_blank(struct maker *maker, struct err *err)
 {
     struct maker_blank blank;
-    uint32_t layers = maker->layers_off | (net ? 0 : LAYER_NETWORK);
+    uint32_t layers = maker->layers_off | (maker->net ? 0 : LAYER_NETWORK);
     struct iovec part = {&layers, sizeof layers};
     if (open_pair(&blank, err) != 0)
         return -1;
@@ -152,12 +151,18 @@ static void reap(pid_t pid)
         ;
 }
 
+static void look(struct pollfd *ends, nfds_t count)
+{
+    while (poll(ends, count, ANSWER_S * 1000) < 0 && errno == EINTR)
+        ;
+}
+
 /* Until the blank or its maker has said something, or both are gone. */
 static void wait_for(struct maker *maker, struct maker_blank *blank)
 {
     struct pollfd ends[] = {{blank->near, POLLIN, 0}, {maker->fd, POLLIN, 0}};
-    while (maker->pid && poll(ends, 2, ANSWER_S * 1000) < 0 && errno == EINTR)
-        ;
+    if (maker->pid)
+        look(ends, 2);
     if (ends[0].revents != 0)
         return;
     if (maker->pid)
@@ -165,6 +170,7 @@ static void wait_for(struct maker *maker, struct maker_blank *blank)
     end(maker);
     cleanup_fd(&blank->far); /* without a blank this was the last one, and the pair ends */
     blank->far = -1;
+    look(ends, 1);
 }
 
 /* The blank's word, whose number the kernel adds, or the maker's, why there is none. Whoever was
@@ -176,7 +182,7 @@ static int hear(struct maker *maker, struct maker_blank *blank, pid_t *pid, stru
     ssize_t got = pass_credentials(blank->near, &word, sizeof word, MSG_DONTWAIT, &creds);
     if (got < 0) {
         wait_for(maker, blank);
-        got = pass_credentials(blank->near, &word, sizeof word, 0, &creds);
+        got = pass_credentials(blank->near, &word, sizeof word, MSG_DONTWAIT, &creds);
     }
     if (got != (ssize_t)sizeof word || creds.pid == 0)
         return err_set(err, ERR_SYSTEM, "the maker of sandboxes does not answer");
@@ -240,19 +246,21 @@ int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker
                 struct err *err)
 {
     int result = -1;
-    const bool net = spec->net_ns < 0;
-    struct err late;
+    maker->net = spec->net_ns < 0;
     /* Those ordered before may be of a maker that died, or of a time without room for them. */
     for (int tries = 0; tries <= MAKER_BLANKS && result != 0; tries++) {
-        if (maker->blank_count == 0 && order_blank(maker, net, err) != 0)
+        if (maker->blank_count == 0 && order_blank(maker, err) != 0)
             return -1;
         result = use(maker, spec, out, err);
     }
-    /* The next job is most likely of this one's kind. */
-    while (result == 0 && maker->blank_count < MAKER_BLANKS)
-        if (order_blank(maker, net, &late) != 0)
-            break; /* who needs it will say so */
     return result;
+}
+
+void maker_refill(struct maker *maker)
+{
+    struct err err;
+    while (maker->blank_count < MAKER_BLANKS && order_blank(maker, &err) == 0)
+        ; /* who needs one that could not be ordered will say so */
 }
 
 void maker_close(struct maker *maker)

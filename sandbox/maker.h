@@ -22,6 +22,7 @@ struct maker {
     int fd;      /* its pair */
     int program; /* the file that it executes */
     uint32_t layers_off;
+    bool net; /* the latest sandbox needed a network namespace of its own */
     struct maker_blank blanks[MAKER_BLANKS]; /* ordered, the oldest first */
     size_t blank_count;
 };
@@ -38,3 +39,5 @@ void maker_close(struct maker *maker);
  * order's descriptors is taken; all of *out is the caller's. */
 int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker_init *out,
                 struct err *err) MUST_CHECK;
+/* Orders as many blanks as lack, for later sandboxes; waits for none. */
+void maker_refill(struct maker *maker);

@@ -235,6 +235,7 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     if (loop_add(&phase->host->loop, &phase->init_watch, phase->init_fd, EPOLLIN, &late) != 0 ||
         equip(phase, far, &late) != 0)
         phase_fail(phase, "%s", late.message);
+    maker_refill(&phase->host->maker); /* now: the payload is busy with itself */
     return 0;
 }
 

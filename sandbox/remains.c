@@ -1,5 +1,5 @@
-/* The list behind remains.h. An init that was told to exit is not waited for here: its pidfd says
- * when, and a group it was in the tree of is removed only after; a busy group is tried again a
+/* The list behind remains.h. An init that was told to exit is not waited for here, and a group it
+ * was in the tree of is removed only after; what is not at its end yet is looked at again a
  * millisecond later. */
 #include "sandbox/remains.h"
 #include "lib/base/cleanup.h"
@@ -20,7 +20,7 @@ struct remains *remains_new(struct host *host)
 {
     struct remains *remains = calloc(1, sizeof *remains);
     if (remains)
-        *remains = (struct remains){.host = host, .init_fd = -1, .init_watch.fd = -1};
+        *remains = (struct remains){.host = host, .init_fd = -1};
     return remains;
 }
 
@@ -34,21 +34,25 @@ void remains_fd(struct remains *remains, int *fd)
         remains->fds[remains->fd_count++] = take_fd(fd);
 }
 
-static void reap(struct remains *remains)
+/* Whether it was reaped; wait: it was killed and is waited for. */
+static bool reap(struct remains *remains, bool wait)
 {
-    siginfo_t info;
-    loop_remove(&remains->host->loop, &remains->init_watch);
-    while (waitid(P_PIDFD, (id_t)remains->init_fd, &info, WEXITED) != 0 && errno == EINTR)
+    siginfo_t info = {0};
+    while (waitid(P_PIDFD, (id_t)remains->init_fd, &info, WEXITED | (wait ? 0 : WNOHANG)) != 0 &&
+           errno == EINTR)
         ;
+    if (!wait && info.si_pid == 0)
+        return false;
     close(take_fd(&remains->init_fd));
+    return true;
 }
 
-static void on_exit_of_init(struct watch *watch, uint32_t events)
+/* Comes back to it later. */
+static bool put_off(struct remains *remains)
 {
-    (void)events;
-    struct remains *remains = watch->owner;
-    reap(remains);
-    host_has_work(remains->host);
+    struct err err;
+    remains->busy_until_ns = loop_now_ns() + PAUSE_NS;
+    return loop_timer(remains->host->remains.timer_fd, remains->busy_until_ns, &err) == 0;
 }
 
 static void on_timer(struct watch *watch, uint32_t events)
@@ -75,11 +79,8 @@ static bool remove_group(struct remains *remains)
 {
     struct err err;
     int removed = cgroup_remove(&remains->host->cgroups, &remains->group, &err);
-    if (removed == 0 && ++remains->tries < TRIES) {
-        remains->busy_until_ns = loop_now_ns() + PAUSE_NS;
-        if (loop_timer(remains->host->remains.timer_fd, remains->busy_until_ns, &err) == 0)
-            return false;
-    }
+    if (removed == 0 && ++remains->tries < TRIES && put_off(remains))
+        return false;
     if (removed < 0)
         log_event(LOG_WARN, "group_stays", kv("group", remains->group.name), kv_err(&err));
     else if (removed == 0)
@@ -98,12 +99,20 @@ static void unlist(struct remains_list *list, struct remains **link)
     free(gone);
 }
 
+static bool waits(struct remains *remains)
+{
+    if (remains->busy_until_ns && remains->busy_until_ns > loop_now_ns())
+        return true;
+    if (remains->init_fd < 0 || reap(remains, false))
+        return false;
+    return put_off(remains) || !reap(remains, true);
+}
+
 bool remains_work(struct host *host)
 {
     struct remains_list *list = &host->remains;
     struct remains **link = &list->first;
-    while (*link && ((*link)->init_fd >= 0 ||
-                     ((*link)->busy_until_ns && (*link)->busy_until_ns > loop_now_ns())))
+    while (*link && waits(*link))
         link = &(*link)->next;
     struct remains *ready = *link;
     if (!ready)
@@ -131,11 +140,9 @@ void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd)
 {
     struct host *host = remains->host;
     struct remains_list *list = &host->remains;
-    struct err err;
     remains->group = *group;
     *group = (struct cgroup){CGROUP_NONE};
     remains->init_fd = take_fd(init_fd);
-    remains->init_watch = (struct watch){.fd = -1, .ready = on_exit_of_init, .owner = remains};
     if (!list->end)
         list->end = &list->first;
     *list->end = remains;
@@ -144,11 +151,6 @@ void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd)
     /* It exits by itself after its report; this makes sure. */
     if (remains->init_fd >= 0)
         pidfd_send_signal(remains->init_fd, SIGKILL, NULL, 0);
-    if (remains->init_fd >= 0 &&
-        loop_add(&host->loop, &remains->init_watch, remains->init_fd, EPOLLIN, &err) != 0) {
-        log_event(LOG_ERROR, "watch_failed", kv_err(&err));
-        reap(remains); /* it was killed */
-    }
     while (list->count > REMAINS_KEPT && remains_work(host))
         ;
 }
@@ -159,7 +161,7 @@ void remains_finish(struct host *host)
     while (list->first) {
         struct remains *first = list->first;
         if (first->init_fd >= 0)
-            reap(first);
+            reap(first, true);
         while (list->first == first && first->busy_until_ns > loop_now_ns())
             nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
         remains_work(host);

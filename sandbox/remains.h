@@ -17,11 +17,10 @@ struct host;
 struct remains {
     struct remains *next;
     struct host *host;
-    struct watch init_watch; /* its descriptor is init_fd until the init is reaped */
     struct cgroup group;
     int init_fd;
     unsigned tries;
-    int64_t busy_until_ns; /* the group was busy: not before */
+    int64_t busy_until_ns; /* the init had not exited or the group was busy: not before */
     int fds[REMAINS_FDS];
     size_t fd_count;
 };
@@ -29,7 +28,7 @@ struct remains {
 struct remains_list {
     struct remains *first, **end;
     size_t count;
-    struct watch timer; /* for busy groups */
+    struct watch timer; /* for those that are busy */
     int timer_fd;
 };
 
