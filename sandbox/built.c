@@ -35,7 +35,7 @@ int built_add(struct built_list *list, struct job *job, struct err *err)
     if (!row)
         return err_set(err, ERR_BUSY, "%d built programs are kept already", BOX_BUILT_MAX);
     snprintf(row->path, sizeof row->path, "%s/built-%llu", job->host->config.state_dir,
-             (unsigned long long)++job->host->serial);
+             (unsigned long long)++job->host->built_serial);
     row->shelf = nets_shelf_new();
     if (!row->shelf)
         return err_set(err, ERR_NO_MEMORY, "no memory for a built program");

@@ -107,30 +107,54 @@ static int open_dir(int at, const char *path)
     return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t memory_bytes,
-                  uint64_t processes, struct cgroup *out, struct err *err)
+static int make(struct cgroup_root *root, struct cgroup *out, struct err *err)
 {
     *out = (struct cgroup){CGROUP_NONE, .swap = root->swap};
-    snprintf(out->name, sizeof out->name, "%s", name);
+    snprintf(out->name, sizeof out->name, "job-%llu", (unsigned long long)++root->serial);
     const struct cgroup_backend *backend = root->backend;
     out->join_file = backend->join_file;
     for (size_t i = 0; backend->trees[i]; i++) {
         bool own = i < backend->job_dirs;
         if (root->dirs[i] < 0)
             continue; /* the same hierarchy as one before */
-        if (own && mkdirat(root->dirs[i], name, 0755) != 0)
+        if (own && mkdirat(root->dirs[i], out->name, 0755) != 0)
             return err_sys(err, ERR_SYSTEM, "make a control group for a job (%s)",
                            backend->trees[i]);
         out->dirs[i] =
-            own ? open_dir(root->dirs[i], name) : fcntl(root->dirs[i], F_DUPFD_CLOEXEC, 3);
+            own ? open_dir(root->dirs[i], out->name) : fcntl(root->dirs[i], F_DUPFD_CLOEXEC, 3);
         if (out->dirs[i] < 0) {
             (void)err_sys(err, ERR_SYSTEM, "open a job's control group");
             if (own) /* cgroup_remove removes what could be opened */
-                unlinkat(root->dirs[i], name, AT_REMOVEDIR);
+                unlinkat(root->dirs[i], out->name, AT_REMOVEDIR);
             return -1;
         }
     }
-    return backend->apply(out, memory_bytes, processes, err);
+    return backend->watch ? backend->watch(out, err) : 0;
+}
+
+int cgroup_create(struct cgroup_root *root, uint64_t memory_bytes, uint64_t processes,
+                  struct cgroup *out, struct err *err)
+{
+    if (root->ahead_count > 0)
+        *out = root->ahead[--root->ahead_count];
+    else if (make(root, out, err) != 0)
+        return -1;
+    return root->backend->limit(out, memory_bytes, processes, err);
+}
+
+void cgroup_make_ahead(struct cgroup_root *root)
+{
+    struct err err;
+    while (root->ahead_count < CGROUP_AHEAD) {
+        struct cgroup *group = &root->ahead[root->ahead_count];
+        if (make(root, group, &err) == 0) {
+            root->ahead_count++;
+            continue;
+        }
+        if (cgroup_remove(root, group, &err) != 1)
+            cgroup_close(group);
+        break;
+    }
 }
 
 static void close_files(struct cgroup *group)

@@ -11,6 +11,7 @@
 
 #define CGROUP_DIRS 4
 #define CGROUP_HELD 2
+#define CGROUP_AHEAD 2
 #define CGROUP_PATH 256
 #define CGROUP_NAME 32
 #define CGROUP_INSTANCES 1024
@@ -41,10 +42,10 @@ struct cgroup_backend {
     const char *swap_file; /* in the first tree; missing where the kernel does not count swap */
     size_t job_dirs; /* of the trees, how many get a group per phase; the rest are joined as such */
     int (*prepare)(const char *base, char parent[CGROUP_PATH], struct err *err);
-    int (*apply)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes, struct err *err);
-    /* Lowers the limits of a group that was made ahead and runs nothing of a job's yet. */
-    int (*tighten)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
-                   struct err *err);
+    /* Opens what a group of an unknown job is watched by. */
+    int (*watch)(struct cgroup *group, struct err *err);
+    /* Sets the limits, of which nobody may be over the new ones, and reads them back. */
+    int (*limit)(struct cgroup *group, uint64_t memory_bytes, uint64_t processes, struct err *err);
     int (*cpu_ns)(const struct cgroup *group, uint64_t *out, struct err *err);
     int (*usage)(const struct cgroup *group, struct cgroup_usage *out, struct err *err);
     int (*empty)(const struct cgroup *group, bool *out, struct err *err);
@@ -57,6 +58,9 @@ struct cgroup_root {
     char base[CGROUP_PATH]; /* where trees begin: /sys/fs/cgroup, on v2 the launcher's own group */
     unsigned instance;
     bool swap;
+    struct cgroup ahead[CGROUP_AHEAD]; /* made before their jobs, each for one; without limits */
+    size_t ahead_count;
+    uint64_t serial;       /* names groups */
     int dirs[CGROUP_DIRS]; /* [0] carries the lock */
 };
 
@@ -66,8 +70,11 @@ int cgroup_detect(const char *mount, struct cgroup_root *root, struct err *err) 
 int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err) MUST_CHECK;
 void cgroup_root_close(struct cgroup_root *root); /* removes the parent group when it is empty */
 
-int cgroup_create(const struct cgroup_root *root, const char *name, uint64_t memory_bytes,
-                  uint64_t processes, struct cgroup *out, struct err *err) MUST_CHECK;
+/* A job's groups, fresh, with its limits. */
+int cgroup_create(struct cgroup_root *root, uint64_t memory_bytes, uint64_t processes,
+                  struct cgroup *out, struct err *err) MUST_CHECK;
+/* Makes those that lack; whoever needs one that could not be made will say so. */
+void cgroup_make_ahead(struct cgroup_root *root);
 /* 1 = removed, 0 = still busy (call again later), -1 = error. Closes what it can only once removed.
  */
 int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err) MUST_CHECK;

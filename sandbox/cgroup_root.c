@@ -215,6 +215,12 @@ int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err)
 void cgroup_root_close(struct cgroup_root *root)
 {
     char name[CGROUP_NAME];
+    struct err err;
+    while (root->ahead_count > 0) {
+        struct cgroup *group = &root->ahead[--root->ahead_count];
+        if (cgroup_remove(root, group, &err) != 1)
+            cgroup_close(group);
+    }
     group_name(root->instance, name);
     for (size_t i = CGROUP_DIRS; i-- > 0;) {
         if (!root->backend || root->dirs[i] < 0)

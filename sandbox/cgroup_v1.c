@@ -58,21 +58,20 @@ static int set_memory(struct cgroup *group, uint64_t bytes, struct err *err)
     return cgroup_set_u64(dir, "memory.swappiness", 0, &held, err);
 }
 
-static int v1_tighten(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
-                      struct err *err)
+static int v1_limit(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
+                    struct err *err)
 {
     if (set_memory(group, memory_bytes, err) != 0)
         return -1;
     return cgroup_set_u64(group->dirs[DIR_PIDS], "pids.max", processes, &group->processes, err);
 }
 
-static int v1_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
-                    struct err *err)
+static int v1_watch(struct cgroup *group, struct err *err)
 {
     group->held[HELD_CPU] = openat(group->dirs[DIR_CPUACCT], "cpuacct.usage", O_RDONLY | O_CLOEXEC);
     if (group->held[HELD_CPU] < 0)
         return err_sys(err, ERR_SYSTEM, "open cpuacct.usage");
-    return v1_tighten(group, memory_bytes, processes, err) == 0 ? watch_oom(group, err) : -1;
+    return watch_oom(group, err);
 }
 
 static int v1_cpu_ns(const struct cgroup *group, uint64_t *out, struct err *err)
@@ -119,8 +118,8 @@ const struct cgroup_backend cgroup_v1 = {
     .swap_file = SWAP_FILE,
     .job_dirs = 3,
     .prepare = v1_prepare,
-    .apply = v1_apply,
-    .tighten = v1_tighten,
+    .watch = v1_watch,
+    .limit = v1_limit,
     .cpu_ns = v1_cpu_ns,
     .usage = v1_usage,
     .empty = v1_empty,

@@ -112,7 +112,7 @@ static int v2_prepare(const char *base, char parent[CGROUP_PATH], struct err *er
     return 0;
 }
 
-static int v2_apply(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
+static int v2_limit(struct cgroup *group, uint64_t memory_bytes, uint64_t processes,
                     struct err *err)
 {
     int dir = group->dirs[0];
@@ -178,8 +178,7 @@ const struct cgroup_backend cgroup_v2 = {
     .swap_file = SWAP_FILE,
     .job_dirs = 1,
     .prepare = v2_prepare,
-    .apply = v2_apply,
-    .tighten = v2_apply,
+    .limit = v2_limit,
     .cpu_ns = v2_cpu_ns,
     .usage = v2_usage,
     .empty = v2_empty,

@@ -53,8 +53,8 @@ struct host {
     struct remains_list remains;     /* taken down when there is nothing else to do */
     void (*room)(void *);            /* called when jobs may start again (remains.h); NULL = none */
     void *room_context;
-    uint32_t busy;   /* phases that have a job: put-off work waits for their end */
-    uint64_t serial; /* names control groups */
+    uint32_t busy;                 /* phases that have a job: put-off work waits for their end */
+    uint64_t phases, built_serial; /* counted; names what was built */
     uint32_t next_uid;
     uint8_t uids_in_use[HOST_UIDS / 8];
 };

@@ -57,15 +57,13 @@ static int open_channels(struct phase *phase, struct far_ends *far, struct err *
 
 static int open_group(struct phase *phase, struct err *err)
 {
-    char name[CGROUP_NAME];
     struct host *host = phase->host;
-    snprintf(name, sizeof name, "job-%llu", (unsigned long long)++host->serial);
     uint64_t memory = phase->spec.limits.memory_bytes, processes = phase->spec.limits.processes;
     if (host->config.layers_off & LAYER_MEMORY)
         memory = processes = UINT64_C(1) << 21; /* absurdly wide for both */
     if (host->config.layers_off & LAYER_MEMORY)
         memory <<= 20;
-    return cgroup_create(&host->cgroups, name, memory, processes, &phase->group, err);
+    return cgroup_create(&host->cgroups, memory, processes, &phase->group, err);
 }
 
 /* A copy of a mount that all phases share, hung up by the first: escape tests only. */
@@ -218,6 +216,7 @@ static int equip(struct phase *phase, struct far_ends *far, struct err *err)
 
 static int build(struct phase *phase, struct far_ends *far, struct err *err)
 {
+    phase->host->phases++;
     phase->remains = remains_new(phase->host);
     if (!phase->remains)
         return err_set(err, ERR_NO_MEMORY, "no memory for a sandbox");
@@ -235,7 +234,9 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     if (loop_add(&phase->host->loop, &phase->init_watch, phase->init_fd, EPOLLIN, &late) != 0 ||
         equip(phase, far, &late) != 0)
         phase_fail(phase, "%s", late.message);
-    maker_refill(&phase->host->maker); /* now: the payload is busy with itself */
+    /* For the next one, while the payload is busy with itself. */
+    maker_refill(&phase->host->maker);
+    cgroup_make_ahead(&phase->host->cgroups);
     return 0;
 }
 

@@ -259,8 +259,8 @@ void phase_tighten(struct phase *phase)
     char word = CHILD_TIGHTEN;
     struct iovec parts[] = {{&word, 1}, {(void *)(uintptr_t)&spec->limits, sizeof spec->limits}};
     if (!(spec->layers & LAYER_MEMORY) &&
-        phase->host->cgroups.backend->tighten(&phase->group, spec->limits.memory_bytes,
-                                              spec->limits.processes, &err) != 0)
+        phase->host->cgroups.backend->limit(&phase->group, spec->limits.memory_bytes,
+                                            spec->limits.processes, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     phase->tightening = true;
     if (writev(phase->sync_fd, parts, 2) != (ssize_t)(1 + sizeof spec->limits) ||

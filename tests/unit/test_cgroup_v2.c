@@ -58,7 +58,7 @@ static void test_limits(void **state)
 {
     (void)state;
     struct err err;
-    assert_ok(cgroup_v2.apply(&group, 268435456, 10, &err), err);
+    assert_ok(cgroup_v2.limit(&group, 268435456, 10, &err), err);
     assert_holds("memory.max", "268435456");
     assert_holds("memory.oom.group", "1");
     assert_holds("memory.swap.max", "0");
@@ -75,7 +75,7 @@ static void test_wrong_read_back(void **state)
         for (size_t k = 0; k < COUNT_OF(limit_files); k++)
             put(limit_files[k], "");
         put(limit_files[i], "99999999999");
-        assert_err(cgroup_v2.apply(&group, 268435456, 10, &err), err, ERR_SYSTEM);
+        assert_err(cgroup_v2.limit(&group, 268435456, 10, &err), err, ERR_SYSTEM);
         assert_non_null(strstr(err.message, limit_files[i]));
     }
 }
@@ -86,14 +86,14 @@ static void test_missing_files(void **state)
     struct err err;
     /* Only swap may be missing: a kernel without it. */
     unlinkat(group.dirs[0], "memory.swap.max", 0);
-    assert_err(cgroup_v2.apply(&group, 268435456, 10, &err), err, ERR_SYSTEM);
+    assert_err(cgroup_v2.limit(&group, 268435456, 10, &err), err, ERR_SYSTEM);
     group.swap = false;
-    assert_ok(cgroup_v2.apply(&group, 268435456, 10, &err), err);
+    assert_ok(cgroup_v2.limit(&group, 268435456, 10, &err), err);
     for (size_t i = 0; i < COUNT_OF(limit_files); i++) {
         if (strcmp(limit_files[i], "memory.swap.max") == 0)
             continue;
         unlinkat(group.dirs[0], limit_files[i], 0);
-        assert_err(cgroup_v2.apply(&group, 268435456, 10, &err), err, ERR_SYSTEM);
+        assert_err(cgroup_v2.limit(&group, 268435456, 10, &err), err, ERR_SYSTEM);
         put(limit_files[i], "");
     }
 }
