@@ -9,6 +9,7 @@
 #include "sandbox/template.h"
 #include "sandbox/trial.h"
 #include "sandbox/warm.h"
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
@@ -262,7 +263,7 @@ static int serve(struct host *host, int listen_fd, struct err *err)
     int result = loop_run(&host->loop, err);
     if (result == 0)
         result = server_close(&server, err);
-    log_event(LOG_INFO, "stopped", kv("phases", host->serial));
+    log_event(LOG_INFO, "stopped", kv("phases", host->phases));
     return result;
 }
 
@@ -288,6 +289,16 @@ static int run(const struct host_config *config, bool check, struct err *err)
     return result;
 }
 
+/* Else the first files that are opened would get these numbers. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    cleanup_fd(&fd);
+}
+
 int main(int argc, char **argv)
 {
     struct host_config config = {.socket_path = "/run/rustbox/box.sock",
@@ -300,6 +311,7 @@ int main(int argc, char **argv)
                                  .template_minutes = 10};
     struct err err;
     bool check = false;
+    hold_standard_descriptors();
     log_open("rustbox-box", LOG_INFO, STDERR_FILENO, &clock_system);
     int parsed = parse(argc, argv, &config, &check, &err);
     if (parsed == 0)

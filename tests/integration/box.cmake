@@ -8,6 +8,7 @@ endfunction()
 
 rustbox_box_test(box_bombs)
 rustbox_box_test(box_teardown)
+rustbox_box_test(box_remains)
 set_tests_properties(test_box_teardown PROPERTIES TIMEOUT 400)
 rustbox_box_test(box_service)
 rustbox_box_test(box_hostile)
@@ -23,5 +24,5 @@ target_compile_definitions(test_box_prebuilt PRIVATE RUSTBOX_SOURCE_DIR="${PROJE
 set_tests_properties(test_box_prebuilt PROPERTIES TIMEOUT 400) # twenty real compiles of C++
 # A launcher that starts takes over, and sweeps, what a dead one left, and these kill theirs or look at all groups; bombs
 # are held to the clock.
-set_tests_properties(test_box_service test_box_host test_box_bombs test_box_teardown PROPERTIES RUN_SERIAL ON)
+set_tests_properties(test_box_service test_box_host test_box_bombs test_box_teardown test_box_remains PROPERTIES RUN_SERIAL ON)
 rustbox_test(test_box_harvest LABEL integration test_box_harvest.c LINK rb_launcher)

@@ -333,6 +333,8 @@ static void test_no_group_for_a_job(void **state)
         made += mkdir(path, 0755) == 0;
     }
     assert_true(made > 100);
+    for (int i = 0; i < CGROUP_AHEAD; i++) /* made before */
+        run_fine();
     expect_ie("make a control group for a job", "File exists");
     for (unsigned i = 1; i < 200; i++) {
         snprintf(path, sizeof path, PIDS "/rustbox-%u/job-%u", instance, i);
@@ -374,18 +376,41 @@ static int stop(void **state)
     return access(group, F_OK) != 0 ? 0 : -1;
 }
 
+/* Its first files would get the numbers of its standard descriptors, and its log go into one. */
+static void test_started_without_stdin(void **state)
+{
+    (void)state;
+    struct box_fixture usual = fixture;
+    char path[64], found[64] = "";
+    int kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    close(STDIN_FILENO);
+    box_fixture_start(&fixture, NULL);
+    snprintf(path, sizeof path, "/proc/%d/fd/0", (int)fixture.pid);
+    ssize_t len = readlink(path, found, sizeof found - 1);
+    run_fine();
+    box_fixture_stop(&fixture);
+    fixture = usual;
+    if (kept >= 0)
+        dup2(kept, STDIN_FILENO);
+    close(kept);
+    assert_true(len > 0);
+    assert_string_equal(found, "/dev/null");
+}
+
+static const struct CMUnitTest others[] = {
+    cmocka_unit_test(test_no_process_for_a_job),     cmocka_unit_test(test_maker_dies),
+    cmocka_unit_test(test_maker_dies_after_a_clone), cmocka_unit_test(test_no_descriptor_for_a_job),
+    cmocka_unit_test(test_no_group_for_a_job),       cmocka_unit_test(test_no_user),
+    cmocka_unit_test(test_started_without_stdin)};
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(starts) + 4] = {
-        cmocka_unit_test(test_no_process_for_a_job),
-        cmocka_unit_test(test_maker_dies),
-        cmocka_unit_test(test_maker_dies_after_a_clone),
-        cmocka_unit_test(test_no_descriptor_for_a_job),
-        cmocka_unit_test(test_no_group_for_a_job),
-        cmocka_unit_test(test_no_user)};
+    struct CMUnitTest tests[COUNT_OF(others) + COUNT_OF(starts)];
+    memcpy(tests, others, sizeof others);
     for (size_t i = 0; i < COUNT_OF(starts); i++)
-        tests[4 + i] = (struct CMUnitTest){.name = starts[i].name,
-                                           .test_func = test_start,
-                                           .initial_state = (void *)(uintptr_t)&starts[i]};
+        tests[COUNT_OF(others) + i] =
+            (struct CMUnitTest){.name = starts[i].name,
+                                .test_func = test_start,
+                                .initial_state = (void *)(uintptr_t)&starts[i]};
     return _cmocka_run_group_tests("box_host", tests, COUNT_OF(tests), start, stop);
 }
