@@ -107,28 +107,32 @@ static int open_dir(int at, const char *path)
     return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+/* The group in one tree, or in the last ones the launcher's, which all jobs join. */
+static int make_one(const struct cgroup_root *root, size_t i, struct cgroup *out, struct err *err)
+{
+    const char *tree = root->backend->trees[i];
+    bool own = i < root->backend->job_dirs;
+    if (own && mkdirat(root->dirs[i], out->name, 0755) != 0)
+        return err_sys(err, ERR_SYSTEM, "make a control group for a job (%s)", tree);
+    if (own && (out->dirs[i] = open_dir(root->dirs[i], out->name)) < 0) {
+        (void)err_sys(err, ERR_SYSTEM, "open a job's control group");
+        unlinkat(root->dirs[i], out->name, AT_REMOVEDIR); /* cgroup_remove needs it open */
+        return -1;
+    }
+    out->join[i] =
+        openat(own ? out->dirs[i] : root->dirs[i], root->backend->join_file, O_WRONLY | O_CLOEXEC);
+    return out->join[i] >= 0 ? 0
+                             : err_sys(err, ERR_SYSTEM, "open a job's control group (%s)", tree);
+}
+
 static int make(struct cgroup_root *root, struct cgroup *out, struct err *err)
 {
     *out = (struct cgroup){CGROUP_NONE, .swap = root->swap};
     snprintf(out->name, sizeof out->name, "job-%llu", (unsigned long long)++root->serial);
     const struct cgroup_backend *backend = root->backend;
-    out->join_file = backend->join_file;
-    for (size_t i = 0; backend->trees[i]; i++) {
-        bool own = i < backend->job_dirs;
-        if (root->dirs[i] < 0)
-            continue; /* the same hierarchy as one before */
-        if (own && mkdirat(root->dirs[i], out->name, 0755) != 0)
-            return err_sys(err, ERR_SYSTEM, "make a control group for a job (%s)",
-                           backend->trees[i]);
-        out->dirs[i] =
-            own ? open_dir(root->dirs[i], out->name) : fcntl(root->dirs[i], F_DUPFD_CLOEXEC, 3);
-        if (out->dirs[i] < 0) {
-            (void)err_sys(err, ERR_SYSTEM, "open a job's control group");
-            if (own) /* cgroup_remove removes what could be opened */
-                unlinkat(root->dirs[i], out->name, AT_REMOVEDIR);
+    for (size_t i = 0; backend->trees[i]; i++)
+        if (root->dirs[i] >= 0 && make_one(root, i, out, err) != 0)
             return -1;
-        }
-    }
     return backend->watch ? backend->watch(out, err) : 0;
 }
 
@@ -165,6 +169,10 @@ static void close_files(struct cgroup *group)
         cleanup_fd(&group->held[i]);
         group->held[i] = -1;
     }
+    for (size_t i = 0; i < CGROUP_DIRS; i++) {
+        cleanup_fd(&group->join[i]);
+        group->join[i] = -1;
+    }
 }
 
 int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err)
@@ -173,8 +181,7 @@ int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct e
     for (size_t i = 0; i < CGROUP_DIRS; i++) {
         if (group->dirs[i] < 0)
             continue;
-        bool own = i < root->backend->job_dirs;
-        if (own && unlinkat(root->dirs[i], group->name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+        if (unlinkat(root->dirs[i], group->name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
             if (errno == EBUSY)
                 return 0;
             return err_sys(err, ERR_SYSTEM, "remove a job's control group");
@@ -196,12 +203,8 @@ void cgroup_close(struct cgroup *group)
 
 int cgroup_join(const struct cgroup *group)
 {
-    for (size_t i = 0; i < CGROUP_DIRS; i++) {
-        if (group->dirs[i] < 0)
-            continue;
-        AUTO_FD int fd = openat(group->dirs[i], group->join_file, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, "0", 1) != 1)
+    for (size_t i = 0; i < CGROUP_DIRS; i++)
+        if (group->join[i] >= 0 && write(group->join[i], "0", 1) != 1)
             return -1;
-    }
     return 0;
 }

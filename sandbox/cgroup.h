@@ -23,7 +23,7 @@ struct cgroup_usage {
 
 struct cgroup {
     char name[CGROUP_NAME];
-    const char *join_file;            /* the backend's */
+    int join[CGROUP_DIRS];            /* who writes "0" here is in; the payload gets these alone */
     int dirs[CGROUP_DIRS];            /* O_PATH; place of each is the backend's; -1 = unused */
     int held[CGROUP_HELD];            /* files that are read more than once; the backend's */
     bool swap;                        /* the host counts swap */
@@ -31,7 +31,8 @@ struct cgroup {
     uint64_t memory_bytes, processes; /* as read back */
 };
 
-#define CGROUP_NONE .dirs = {-1, -1, -1, -1}, .held = {-1, -1}, .oom_fd = -1
+#define CGROUP_NONE                                                                                \
+    .join = {-1, -1, -1, -1}, .dirs = {-1, -1, -1, -1}, .held = {-1, -1}, .oom_fd = -1
 
 struct cgroup_backend {
     const char *name; /* "v1", "v2" */

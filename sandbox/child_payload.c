@@ -256,9 +256,9 @@ static void take_outfit(struct child_spec *spec, struct cgroup *group)
     spec->stdin_fd = fds[0];
     spec->stdout_fd = fds[1];
     spec->stderr_fd = fds[2];
-    *group = (struct cgroup){CGROUP_NONE, .join_file = spec->group->join_file};
+    *group = (struct cgroup){CGROUP_NONE};
     for (size_t i = CHILD_OUTFIT_GROUPS; i < count; i++)
-        group->dirs[i - CHILD_OUTFIT_GROUPS] = fds[i];
+        group->join[i - CHILD_OUTFIT_GROUPS] = fds[i];
     spec->group = group;
 }
 

@@ -48,13 +48,11 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
                                   .compile = spec->compile,
                                   .template = spec->template};
     *body_bytes = 0;
-    if (strlen(spec->group->join_file) >= sizeof order->join_file ||
-        strlen(spec->source) >= sizeof order->source || prog->len > MAKER_FILTER_MAX ||
+    if (strlen(spec->source) >= sizeof order->source || prog->len > MAKER_FILTER_MAX ||
         add_bytes(body, body_bytes, prog->filter, filter_bytes) != 0 ||
         add_words(body, body_bytes, spec->commands) != 0)
         return err_set(err, ERR_BUG, "a command or its filter is too long for an order");
     order->words_bytes = (uint32_t)(*body_bytes - filter_bytes);
-    memcpy(order->join_file, spec->group->join_file, strlen(spec->group->join_file) + 1);
     memcpy(order->source, spec->source, strlen(spec->source) + 1);
     fds[MAKER_ROOT] = spec->root_ns;
     const int more[] = {spec->net_ns, spec->tmp_mount, spec->shm_mount};
@@ -112,7 +110,7 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
         return -1;
     room->filter.prog = (struct sock_fprog){.len = (unsigned short)order->instructions,
                                             .filter = (void *)(uintptr_t)body};
-    room->group = (struct cgroup){CGROUP_NONE, .join_file = order->join_file};
+    room->group = (struct cgroup){CGROUP_NONE};
     memset(room->at, 0, sizeof room->at);
     *out = (struct child_spec){.root_ns = fds[MAKER_ROOT],
                                .sync_fd = -1,

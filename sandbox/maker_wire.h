@@ -31,7 +31,7 @@ struct maker_order {
     int32_t landlock_abi;
     uint32_t instructions, words_bytes;
     bool net, tmp, shm, compile, template;
-    char join_file[32], source[64];
+    char source[64];
 };
 
 /* What a child_spec of the maker's points to. */

@@ -124,7 +124,7 @@ static void reset(struct phase *phase, const struct phase_start *start)
 {
     struct host *host = phase->host;
     const struct toolchain *toolchain = &host->toolchains[start->language];
-    phase->group = (struct cgroup){CGROUP_NONE, .join_file = host->cgroups.backend->join_file};
+    phase->group = (struct cgroup){CGROUP_NONE};
     phase->grouped = false;
     phase->init = 0;
     phase->init_fd = phase->sync_fd = phase->timer_fd = phase->listener_fd = -1;
@@ -192,8 +192,8 @@ static int outfit(const struct phase *phase, const struct far_ends *far, struct 
     char word = CHILD_OUTFIT;
     struct iovec part = {&word, 1};
     for (size_t i = 0; i < CGROUP_DIRS; i++)
-        if (phase->group.dirs[i] >= 0)
-            fds[count++] = phase->group.dirs[i];
+        if (phase->group.join[i] >= 0)
+            fds[count++] = phase->group.join[i];
     return pass_send(phase->sync_fd, &part, 1, fds, count)
                ? 0
                : err_sys(err, ERR_SYSTEM, "hand a sandbox its groups");

@@ -305,7 +305,6 @@ static void fill(const struct phase *phase, struct template_order *order, int *f
                                      .layers = spec->layers,
                                      .landlock_abi = spec->landlock_abi,
                                      .ahead = !phase->given};
-    snprintf(order->join_file, sizeof order->join_file, "%s", phase->group.join_file);
     fds[TEMPLATE_INIT] = phase->init_fd;
     fds[TEMPLATE_SYNC] = phase->far[PHASE_FAR_SYNC];
     fds[TEMPLATE_STDIN] = phase->far[PHASE_FAR_STDIN];
@@ -313,8 +312,8 @@ static void fill(const struct phase *phase, struct template_order *order, int *f
     fds[TEMPLATE_STDERR] = phase->far[PHASE_FAR_STDERR];
     *count = TEMPLATE_GROUPS;
     for (size_t i = 0; i < CGROUP_DIRS; i++)
-        if (phase->group.dirs[i] >= 0)
-            fds[(*count)++] = phase->group.dirs[i];
+        if (phase->group.join[i] >= 0)
+            fds[(*count)++] = phase->group.join[i];
 }
 
 int template_fork(struct phase *phase, struct err *err)

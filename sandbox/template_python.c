@@ -75,9 +75,9 @@ static _Noreturn void become_payload(const struct template_order *order, const i
                                      size_t count)
 {
     int64_t at[STEP_COUNT] = {0};
-    struct cgroup group = {CGROUP_NONE, .join_file = order->join_file};
+    struct cgroup group = {CGROUP_NONE};
     for (size_t i = TEMPLATE_GROUPS; i < count; i++)
-        group.dirs[i - TEMPLATE_GROUPS] = fds[i];
+        group.join[i - TEMPLATE_GROUPS] = fds[i];
     struct child_spec spec = {.net_ns = -1,
                               .root_ns = -1,
                               .sync_fd = fds[TEMPLATE_SYNC],

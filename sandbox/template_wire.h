@@ -12,7 +12,7 @@
 #define TEMPLATE_SOCKET 3 /* the template's descriptors when it is started */
 #define TEMPLATE_FILTER 4 /* a memfd: the instructions of its jobs' filter */
 
-/* Places in the descriptors of an order; then the control groups' directories. */
+/* Places in the descriptors of an order; then the files to join the control groups. */
 enum template_fd {
     TEMPLATE_INIT, /* pidfd of the sandbox's init, already in its finished root */
     TEMPLATE_SYNC,
@@ -29,5 +29,4 @@ struct template_order {
     uint32_t uid, layers;
     int32_t landlock_abi;
     bool ahead; /* no job waits: what can be done before it comes is done */
-    char join_file[32];
 };

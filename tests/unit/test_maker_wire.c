@@ -9,7 +9,7 @@ static struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
                                     BPF_STMT(BPF_RET | BPF_K, 7)};
 
 static struct cgroup group = {
-    .dirs = {31, -1, 32, -1}, .oom_fd = 99, .join_file = "tasks", .name = "job-1"};
+    .dirs = {31, -1, 32, -1}, .join = {33, -1, 34, -1}, .oom_fd = 99, .name = "job-1"};
 static struct toolchain_phase commands = {.steps = {first, second, NULL}, .env = env};
 static struct filter filter = {.prog = {.len = COUNT_OF(code), .filter = code}};
 static int64_t at[STEP_COUNT];
@@ -82,8 +82,7 @@ static void there_and_back(void **state)
         /* Not there yet when an init is ordered. */
         assert_true(got.stdin_fd == -1 && got.stdout_fd == -1 && got.stderr_fd == -1);
         for (int i = 0; i < CGROUP_DIRS; i++)
-            assert_int_equal(got.group->dirs[i], -1);
-        assert_string_equal(got.group->join_file, "tasks");
+            assert_true(got.group->dirs[i] == -1 && got.group->join[i] == -1);
         assert_int_equal(got.group->oom_fd, -1);
         same_list(got.commands->steps[0], first);
         same_list(got.commands->steps[1], second);
