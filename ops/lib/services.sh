@@ -88,7 +88,7 @@ ensure_ports() {
 # A running service is not disturbed by a rebuild: programs run from DIR/bin, replaced by rename.
 ensure_programs() {
     local name changed=
-    for name in rustbox rustbox-gateway rustbox-consumer rustbox-box; do
+    for name in rustbox rustbox-gateway rustbox-consumer rustbox-box rustbox-broker-index.so; do
         [ -x "$BIN/$name" ] || fail "there is no $BIN/$name" "build it: cmake --preset release && cmake --build --preset release"
         cmp -s "$BIN/$name" "$DIR/bin/$name" && continue
         cp "$BIN/$name" "$DIR/bin/$name.new"
@@ -161,6 +161,7 @@ EOF
 #!/bin/sh
 exec 2>&1
 export RUSTBOX_KAFKA_USER=$USER_NAME RUSTBOX_KAFKA_PROFILE=$kafka_profile RUSTBOX_KAFKA_LIBS=$RUSTBOX_KAFKA_LIBS RUSTBOX_KAFKA_HOME=${RUSTBOX_KAFKA_HOME:-}
+export RUSTBOX_KAFKA_INDEX=$DIR/bin/rustbox-broker-index.so
 exec $TOP/ops/kafka/run $DIR/kafka
 EOF
 }
