@@ -11,7 +11,7 @@
 
 #define OFFSETS_TIMEOUT_MS 5000
 #define RECORDS_A_TURN 2000
-#define TAIL_WAIT_MS 200 /* nothing is paused: a record that comes ends the wait */
+#define TAIL_WAIT_MS 500 /* nothing is paused: a record that comes ends the wait */
 #define QUIET_MS 3000    /* compaction may have removed the very last record */
 #define SLACK_MS 120000  /* a copy is attempted before its own time, by a restart's length */
 

@@ -190,7 +190,7 @@ static int open_bus(struct gateway *gw, struct err *err)
         .prefix = config_text(gw->config, SETTING_kafka_topic_prefix),
         .linger_ms = 0,
         .fetch_min_bytes = 1,
-        .fetch_wait_max_ms = 100, /* a seek waits for the parked fetch */
+        .fetch_wait_max_ms = 500, /* a seek waits for the parked fetch; it is rare */
         .queued_max_kbytes = 16384,
         .message_timeout_ms = 300000,
     };
