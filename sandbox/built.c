@@ -1,8 +1,6 @@
-/* See built.h. The mounts hang in the launcher's private namespace below its state directory, so
- * they go with it whatever happens. */
+/* See built.h. */
 #include "sandbox/built.h"
-#include "sandbox/mounts.h"
-#include <stdio.h>
+#include "sandbox/shelf.h"
 #include <stdlib.h>
 
 static struct built *find(const struct built_list *list, const struct uuid *id)
@@ -15,8 +13,7 @@ static struct built *find(const struct built_list *list, const struct uuid *id)
 
 static void drop(struct built *row)
 {
-    mounts_unhang(row->path);
-    nets_shelf_drop(row->shelf);
+    shelf_drop(row->shelf);
     row->shelf = NULL;
     row->used = false;
 }
@@ -34,16 +31,9 @@ int built_add(struct built_list *list, struct job *job, struct err *err)
             row = &list->rows[i];
     if (!row)
         return err_set(err, ERR_BUSY, "%d built programs are kept already", BOX_BUILT_MAX);
-    snprintf(row->path, sizeof row->path, "%s/built-%llu", job->host->config.state_dir,
-             (unsigned long long)++job->host->built_serial);
-    row->shelf = nets_shelf_new();
+    row->shelf = shelf_new(job->host, job->box_mount, err);
     if (!row->shelf)
-        return err_set(err, ERR_NO_MEMORY, "no memory for a built program");
-    if (mounts_hang(job->box_mount, row->path, err) != 0) {
-        nets_shelf_drop(row->shelf);
-        row->shelf = NULL;
         return -1;
-    }
     row->used = true;
     row->id = job->request.id;
     row->request = job->request;
@@ -56,7 +46,7 @@ const struct built *built_find(const struct built_list *list, const struct uuid 
     return find(list, id);
 }
 
-int built_lend(const struct built *built, struct job *job, struct err *err)
+void built_lend(const struct built *built, struct job *job)
 {
     struct given own = job->given;
     struct limits run = job->request.run;
@@ -67,10 +57,7 @@ int built_lend(const struct built *built, struct job *job, struct err *err)
     job->given = built->given;
     job->given.args_len = own.args_len;
     memcpy(job->given.args, own.args, own.args_len);
-    if (!job->request.high_assurance)
-        job->shelf = nets_shelf_hold(built->shelf);
-    job->box_mount = mounts_clone(built->path, err);
-    return job->box_mount >= 0 ? 0 : -1;
+    job->shelf = shelf_hold(built->shelf);
 }
 
 void built_release(struct built_list *list, const struct uuid *id)

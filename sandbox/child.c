@@ -7,6 +7,7 @@
 #include "sandbox/child.h"
 #include "lib/base/strict.h"
 #include "sandbox/child_payload.h"
+#include "sandbox/stay.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -80,7 +81,8 @@ static void insert(int *sorted, size_t *count, int fd)
 /* Closes all that the launcher has for others, once: the payload gets a copy of what is left. */
 static void keep_descriptors(const struct child_spec *spec)
 {
-    const int own[] = {spec->sync_fd, spec->tmp_mount, spec->shm_mount, spec->root_ns};
+    const int own[] = {spec->sync_fd, spec->tmp_mount, spec->shm_mount, spec->root_ns,
+                       spec->last_pid};
     int sorted[COUNT_OF(own)];
     size_t count = 0;
     unsigned from = 0;
@@ -127,6 +129,13 @@ static int namespaces(const struct child_spec *spec)
     return CLONE_NEWNS | (net ? 0 : CLONE_NEWNET);
 }
 
+void child_mount_fresh(const struct child_spec *spec)
+{
+    mount_tmpfs(spec, "tmp", spec->tmp_mount, spec->limits.tmp_bytes / BYTES_PER_INODE,
+                spec->layers & LAYER_NOEXEC);
+    mount_tmpfs(spec, "dev/shm", spec->shm_mount, 0, false);
+}
+
 static void build_root(const struct child_spec *spec)
 {
     int sync = spec->sync_fd;
@@ -136,9 +145,7 @@ static void build_root(const struct child_spec *spec)
     /* A copy of the template, a handful of mounts, instead of a copy of all that the host has. */
     if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(namespaces(spec)) != 0)
         child_fail(sync, "enter the root");
-    mount_tmpfs(spec, "tmp", spec->tmp_mount, spec->limits.tmp_bytes / BYTES_PER_INODE,
-                spec->layers & LAYER_NOEXEC);
-    mount_tmpfs(spec, "dev/shm", spec->shm_mount, 0, false);
+    child_mount_fresh(spec);
     const char *options = spec->layers & LAYER_HIDEPID ? "" : "hidepid=2,subset=pid";
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
         child_fail(sync, "mount /proc");
@@ -151,15 +158,16 @@ static void build_root(const struct child_spec *spec)
         child_fail(sync, "keep the host's root");
 }
 
-/* Gives up what the init needs no more once the payload is on its way. */
+/* Gives up what the init needs no more, or no more until the next run, once the payload is on its
+ * way. */
 static void retire(const struct child_spec *spec)
 {
-    int sync = dup2(spec->sync_fd, 0);
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct caps[2] = {
-        {.effective = 1u << CAP_KILL, .permitted = 1u << CAP_KILL}, {0}};
-    if (sync != 0 || close_range(1, ~0U, 0) != 0 || syscall(SYS_capset, &head, caps) != 0)
-        child_fail(sync, "retire the init");
+    bool stays = spec->last_pid >= 0;
+    if (dup2(spec->sync_fd, STAY_SYNC) != STAY_SYNC ||
+        (stays && dup2(spec->last_pid, STAY_LAST_PID) != STAY_LAST_PID) ||
+        close_range(stays ? STAY_LAST_PID + 1 : STAY_LAST_PID, ~0U, 0) != 0 ||
+        stay_capabilities(CAPS_BIT(KILL), stays ? CAPS_STAY : CAPS_BIT(KILL)) != 0)
+        child_fail(STAY_SYNC, "retire the init");
 }
 
 static int payload_main(void *spec)
@@ -187,7 +195,7 @@ static void on_child(int signal)
  * it has the number that a program has that the init starts. */
 #define PROGRAM_OF_TEMPLATE 2
 
-static pid_t wait_for_adopted(int *status)
+static pid_t wait_for_adopted(int *status, struct rusage *usage)
 {
     sigset_t child, usual;
     struct sigaction action = {.sa_handler = on_child};
@@ -196,38 +204,66 @@ static pid_t wait_for_adopted(int *status)
     sigprocmask(SIG_BLOCK, &child, &usual);
     sigaction(SIGCHLD, &action, NULL);
     pid_t pid;
-    while ((pid = waitpid(-1, status, WNOHANG)) != PROGRAM_OF_TEMPLATE)
+    while ((pid = wait4(-1, status, WNOHANG, usage)) != PROGRAM_OF_TEMPLATE)
         if (pid <= 0)
             sigsuspend(&usual);
     sigprocmask(SIG_SETMASK, &usual, NULL);
     return pid;
 }
 
+static void count_memory(struct child_message *message, const struct rusage *usage)
+{
+    uint64_t bytes = (uint64_t)usage->ru_maxrss * 1024;
+    if (bytes > message->rss_max_bytes)
+        message->rss_max_bytes = bytes;
+}
+
 static struct child_message wait_for(const struct child_spec *spec, pid_t program)
 {
     struct child_message message = {.kind = CHILD_ENDED};
-    struct rusage usage;
+    struct rusage usage = {0};
     int status;
     pid_t pid;
-    if (spec->template)
-        pid = wait_for_adopted(&status);
-    else
-        do
-            pid = wait4(-1, &status, 0, NULL);
-        while (pid != program && !(pid < 0 && errno == ECHILD));
+    do {
+        pid = spec->template ? wait_for_adopted(&status, &usage) : wait4(-1, &status, 0, &usage);
+        count_memory(&message, &usage);
+    } while (pid != program && !(pid < 0 && errno == ECHILD));
     message.ended_ns = child_now_ns();
     message.status = status;
-    while ((pid = wait4(-1, NULL, WNOHANG, NULL)) > 0)
+    while ((pid = wait4(-1, NULL, WNOHANG, &usage)) > 0) {
         message.zombies++;
+        count_memory(&message, &usage);
+    }
+    message.alone = message.zombies == 0 && pid < 0 && errno == ECHILD;
+    if (spec->layers & LAYER_RENEW) {
+        message.alone = true;
+        return message;
+    }
     /* Nothing outlives the program: children of killed children come to the init in turn. Without a
      * child there is nobody, and a kill would look at every process of the host. */
     while (pid >= 0 || errno != ECHILD) {
         kill_all(0);
-        pid = wait4(-1, NULL, 0, NULL);
+        pid = wait4(-1, NULL, 0, &usage);
+        count_memory(&message, &usage);
     }
-    getrusage(RUSAGE_CHILDREN, &usage);
-    message.rss_max_bytes = (uint64_t)usage.ru_maxrss * 1024;
     return message;
+}
+
+/* One run in a sandbox that is ready for it; whether there was nobody in it but the program. */
+static bool run(const struct child_spec *spec)
+{
+    pid_t program = spec->template ? PROGRAM_OF_TEMPLATE : start_payload(spec);
+    if (program < 0)
+        child_fail(spec->sync_fd, "start the payload");
+    retire(spec);
+    struct child_message root = {.kind = CHILD_ROOT};
+    memcpy(root.at, spec->at, sizeof root.at);
+    if (spec->template && write(STAY_SYNC, &root, sizeof root) != (ssize_t)sizeof root)
+        _exit(126);
+    struct child_message message = wait_for(spec, program);
+    if (write(STAY_SYNC, &message, sizeof message) != (ssize_t)sizeof message)
+        _exit(126);
+    return message.alone;
 }
 
 _Noreturn void child_init(const struct child_spec *spec)
@@ -243,16 +279,8 @@ _Noreturn void child_init(const struct child_spec *spec)
     umask(022);
     build_root(spec);
     spec->at[STEP_root] = child_now_ns();
-    pid_t program = spec->template ? PROGRAM_OF_TEMPLATE : start_payload(spec);
-    if (program < 0)
-        child_fail(spec->sync_fd, "start the payload");
-    retire(spec);
-    struct child_message root = {.kind = CHILD_ROOT};
-    memcpy(root.at, spec->at, sizeof root.at);
-    if (spec->template && write(0, &root, sizeof root) != (ssize_t)sizeof root)
-        _exit(126);
-    struct child_message message = wait_for(spec, program);
-    if (write(0, &message, sizeof message) != (ssize_t)sizeof message)
-        _exit(126);
+    struct child_spec own = *spec;
+    while (run(&own) && own.last_pid >= 0)
+        stay_for_next(&own);
     _exit(0);
 }

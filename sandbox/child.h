@@ -36,6 +36,7 @@ struct child_spec {
     int landlock_abi; /* 0 = do without */
     int64_t *at;      /* [STEP_COUNT], the child stamps its own copy */
     bool template;    /* the payload is a fork of the template and comes by itself */
+    int last_pid;     /* the init stays for further runs (stay.h) and resets numbers by this; -1 */
     uint32_t layers;  /* of enum child_layer: what is left off, tests only; 0 otherwise */
 };
 
@@ -64,6 +65,7 @@ enum child_layer {
     LAYER_TMP = 1 << 24,   /* no bound on the bytes and files of /tmp and /dev/shm */
     LAYER_FRESH = 1 << 25, /* runs share one /tmp, all phases one /dev/shm */
     LAYER_ENV = 1 << 26,   /* the launcher's environment */
+    LAYER_RENEW = 1 << 27, /* a sandbox that serves another run has all that the one before left */
 };
 
 enum child_kind {
@@ -82,6 +84,7 @@ struct child_message {
     int32_t listener; /* -1 = no filter (tests) */
     int32_t landlock; /* whether it was seen to refuse */
     int32_t status;   /* wait status of the program */
+    bool alone;       /* it was all that there was to reap: the init stays, if it was to */
     uint64_t rss_max_bytes, zombies;
     int64_t ended_ns;       /* CLOCK_MONOTONIC */
     int64_t at[STEP_COUNT]; /* loaded: what the child stamped */
@@ -106,3 +109,5 @@ static inline uint64_t child_nproc(const struct limits *limits)
 void child_blank(int sync_fd, uint32_t layers);
 /* In a blank of the maker's, which dies with the launcher and is not dumpable. */
 _Noreturn void child_init(const struct child_spec *spec);
+/* For stay.c: fresh mounts on /tmp and /dev/shm of the calling process's root. */
+void child_mount_fresh(const struct child_spec *spec);

@@ -8,6 +8,7 @@
 #include "sandbox/prebuilt.h"
 #include "sandbox/readback.h"
 #include "sandbox/server.h"
+#include "sandbox/shelf.h"
 #include "sandbox/template.h"
 #include "sandbox/warm.h"
 #include <fcntl.h>
@@ -23,8 +24,8 @@
 /* The launcher's with what remains of sandboxes, its clients', and a deep harvest. */
 #define DESCRIPTORS_OWN (200 + 24 * REMAINS_MAX)
 /* A running job takes about 25; a queued or reporting one, of which every client may have as many
- * as there are slots, takes 2. */
-#define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS)
+ * as there are slots, takes 2; an idle sandbox takes 3. */
+#define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS + 3 * SHELF_MAX_PER_SLOT)
 #define DESCRIPTORS_WARM 24
 
 static int make_root(struct host *host, enum language language, bool compile,
@@ -108,6 +109,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
                           .prebuilt = -1,
                           .null_fd = -1,
                           .home_ns = -1,
+                          .last_pid = -1,
                           .remains = {.timer_fd = -1, .timer.fd = -1},
                           .maker = {.fd = -1, .program = -1}};
     memset(host->roots, -1, sizeof host->roots);
@@ -142,6 +144,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     host->home_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (host->home_ns < 0)
         return err_sys(err, ERR_CONFIG, "open /proc/self/ns/mnt");
+    host->last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
     /* Now: the bounding set will be empty when a later maker or template is started. */
     if (caps_keep_over_exec(CAPS_SANDBOX) != 0)
         return err_sys(err, ERR_CONFIG, "keep capabilities for sandboxes");
@@ -183,6 +186,7 @@ void host_close(struct host *host)
     cleanup_fd(&host->prebuilt);
     cleanup_fd(&host->null_fd);
     cleanup_fd(&host->home_ns);
+    cleanup_fd(&host->last_pid);
     for (int i = 0; i < LANGUAGE_COUNT; i++)
         for (int k = 0; k < 2; k++)
             cleanup_fd(&host->roots[i][k]);

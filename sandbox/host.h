@@ -6,7 +6,6 @@
 #include "sandbox/filter.h"
 #include "sandbox/loop.h"
 #include "sandbox/maker.h"
-#include "sandbox/nets.h"
 #include "sandbox/remains.h"
 #include "sandbox/toolchains.h"
 #include "schemas/evidence.h"
@@ -45,6 +44,7 @@ struct host {
     int landlock_abi;                /* 0 = the kernel has none */
     int prebuilt;                    /* a copy of that; -1 = none in use */
     int null_fd, home_ns;            /* /dev/null; the launcher's own mount namespace */
+    int last_pid;                    /* ns_last_pid, for inits that stay; -1: none does */
     int roots[LANGUAGE_COUNT][2];    /* mount namespaces: run, compile; -1 = none */
     struct maker maker;              /* clones the inits */
     struct cache *cache;             /* NULL = no compile cache */
@@ -53,6 +53,7 @@ struct host {
     struct remains_list remains;     /* taken down when there is nothing else to do */
     void (*room)(void *);            /* called when jobs may start again (remains.h); NULL = none */
     void *room_context;
+    uint32_t idle_sandboxes;       /* of all shelves */
     uint32_t busy;                 /* phases that have a job: put-off work waits for their end */
     uint64_t phases, built_serial; /* counted; names what was built */
     uint32_t next_uid;

@@ -9,6 +9,7 @@
 #include "sandbox/job_cache.h"
 #include "sandbox/mounts.h"
 #include "sandbox/phase_impl.h"
+#include "sandbox/shelf.h"
 #include "sandbox/template.h"
 #include "sandbox/warm.h"
 #include "schemas/verdict_rules.h"
@@ -90,7 +91,7 @@ static int open_files(struct job *job, struct err *err)
         if (job->files[i] < 0)
             return err_sys(err, ERR_SYSTEM, "memfd_create");
     }
-    if (job->box_mount < 0) {
+    if (job->box_mount < 0 && !job->shelf) {
         job->source_mount = make_source(job, err);
         if (job->source_mount < 0)
             return -1;
@@ -106,9 +107,20 @@ static void drop_phase(struct job *job)
     memcpy(job->at, job->phase->at, sizeof job->at);
     job->ev.template_generation = job->phase->template_generation;
     job->ev.template_jobs = job->phase->template_jobs;
+    job->ev.sandbox_runs = job->phase->runs;
     phase_release(job->phase);
     free(job->phase);
     job->phase = NULL;
+}
+
+/* What the run finds at /box, if it was built by another job. */
+static int job_box(struct job *job, struct phase_start *start, struct err *err)
+{
+    if (job->shelf && job->box_mount < 0 && (job->box_mount = shelf_box(job->shelf, err)) < 0)
+        return -1;
+    if (job->shelf)
+        start->box_mount = job->box_mount;
+    return 0;
 }
 
 static int start_cold(struct job *job, struct phase_start *start, struct err *err)
@@ -121,7 +133,14 @@ static int start_cold(struct job *job, struct phase_start *start, struct err *er
             return -1;
         start->stdin_fd = input;
     }
-    return phase_start(job->phase, start, err);
+    if (start->shelf && !job->afresh)
+        start->idle = shelf_take(start->shelf, &start->limits);
+    if (start->idle && phase_start(job->phase, start, err) == 0)
+        return 0;
+    if (start->idle)
+        log_event(LOG_WARN, "sandbox_did_not_stay", kv_uuid("id", &job->request.id), kv_err(err));
+    start->idle = NULL;
+    return job_box(job, start, err) == 0 ? phase_start(job->phase, start, err) : -1;
 }
 
 static void set_tier(struct job *job, const char *made)
@@ -131,10 +150,10 @@ static void set_tier(struct job *job, const char *made)
 }
 
 /* The sandbox has its stdin open already, and it is empty. */
-static void start_warm(struct job *job, const struct phase_start *start)
+static void start_warm(struct job *job, struct phase_start *start)
 {
     struct err err;
-    bool filled = fill_input(job, &err) == 0;
+    bool filled = fill_input(job, &err) == 0 && job_box(job, start, &err) == 0;
     set_tier(job, "warm");
     phase_give(job->phase, start, &job->ev, &job->ev.run);
     if (!filled)
@@ -156,7 +175,7 @@ static void start_phase(struct job *job, bool compile)
         .box_mount = job->box_mount >= 0 ? job->box_mount : job->source_mount,
         .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
         .merge = compile,
-        .shelf = job->shelf,
+        .shelf = job->request.high_assurance ? NULL : job->shelf,
         .given = compile ? NULL : &job->given,
         .words = compile ? job->words : job->given.args,
         .words_len =
@@ -169,7 +188,7 @@ static void start_phase(struct job *job, bool compile)
                   (plain || start.language != LANGUAGE_python || !job->host->templates);
     if (shared)
         start.template = !job->refused && template_ready(job->host, start.language, &start.limits);
-    if (shared)
+    if (shared && (!job->shelf || shelf_first(job->shelf)))
         warm = warm_take(job->host, job->request.language, &start.limits, &job->stdin_file);
     job->phase = warm ? warm : calloc(1, sizeof *job->phase);
     if (!job->phase)
@@ -241,15 +260,13 @@ static void carry_over(struct job *job)
     start_phase(job, false);
 }
 
-static void again_cold(struct job *job)
+/* Nothing of the job ran. */
+static void again(struct job *job, const char *event)
 {
-    log_event(LOG_WARN, "fork_failed", kv_uuid("id", &job->request.id),
-              kv("why", job->ev.setup_error));
-    template_blame(job->host);
+    log_event(LOG_WARN, event, kv_uuid("id", &job->request.id), kv("why", job->ev.setup_error));
     drop_phase(job);
     cleanup_fd(&job->stdin_file);
     job->stdin_file = -1;
-    job->refused = true;
     job->ev.setup_ok = true;
     job->ev.setup_error[0] = '\0';
     job->ev.run = (struct phase_evidence){0};
@@ -260,9 +277,17 @@ static void on_phase_done(struct phase *phase)
 {
     struct job *job = phase->owner;
     struct phase_evidence *pe = phase->pe;
-    /* The template's fault, not the job's, nothing of which ran: again without it. */
-    if (phase->spec.template && !job->ev.setup_ok && !phase->payload && !job->cancelled)
-        return again_cold(job);
+    bool unready = !job->ev.setup_ok && !pe->ran && !job->cancelled;
+    /* The sandbox's fault that stayed, or the template's, and not the job's: again without it. */
+    if (unready && phase->runs > 0) {
+        job->afresh = true;
+        return again(job, "sandbox_did_not_stay");
+    }
+    if (unready && phase->spec.template && !phase->payload) {
+        job->refused = true;
+        template_blame(job->host);
+        return again(job, "fork_failed");
+    }
     if (!job->compiling || !job->ev.setup_ok || job->cancelled || !verdict_phase_passed(pe))
         return finish(job);
     carry_over(job);
@@ -291,7 +316,7 @@ void job_start(struct job *job)
         job->box_mount = take_fd(&job->source_mount);
     if (job->build && job->box_mount >= 0)
         return end(job);
-    start_phase(job, toolchain->has_compile && job->box_mount < 0);
+    start_phase(job, toolchain->has_compile && job->box_mount < 0 && !job->shelf);
 }
 
 void job_cancel(struct job *job)
@@ -322,7 +347,7 @@ void job_release_inputs(struct job *job)
 {
     int *fds[] = {&job->code, &job->input, &job->stdin_file, &job->source_mount, &job->box_mount};
     close_all(fds, COUNT_OF(fds));
-    nets_shelf_drop(job->shelf);
+    shelf_drop(job->shelf);
     job->shelf = NULL;
     cache_ticket_done(&job->ticket);
 }

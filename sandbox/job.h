@@ -17,7 +17,7 @@ struct job {
     int stdin_file;              /* the launcher's copy of input, owned while the job runs */
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */
-    struct nets_shelf *shelf;   /* of the built program that it runs; NULL = of none */
+    struct shelf *shelf;        /* of the built program that it runs; NULL = of none */
     struct cache_ticket ticket; /* of its compile; released with the inputs */
     struct evidence ev;
     struct phase *phase;    /* the one that runs, owned; NULL between and after */
@@ -25,6 +25,7 @@ struct job {
     bool build;             /* ends with box_mount, for runs to come */
     bool compiling, cancelled;
     bool refused; /* the template could not run it */
+    bool afresh;  /* a sandbox that stayed could not */
     void (*done)(struct job *job);
     void *owner;
 };

@@ -137,29 +137,15 @@ static int set_layer(const char *text, struct host_config *config, struct err *e
     static const struct {
         const char *name;
         uint32_t bit;
-    } layers[] = {{"seccomp", LAYER_SECCOMP},
-                  {"caps", LAYER_CAPS},
-                  {"uid", LAYER_UID},
-                  {"nnp", LAYER_NNP},
-                  {"readonly", LAYER_READONLY},
-                  {"network", LAYER_NETWORK},
-                  {"rlimits", LAYER_RLIMITS},
-                  {"cgroup", LAYER_CGROUP},
-                  {"hidepid", LAYER_HIDEPID},
-                  {"ipc", LAYER_IPC},
-                  {"noexec", LAYER_NOEXEC},
-                  {"memory", LAYER_MEMORY},
-                  {"view", LAYER_VIEW},
-                  {"pid", LAYER_PID},
-                  {"fds", LAYER_FDS},
-                  {"cpu", LAYER_CPU},
-                  {"landlock", LAYER_LANDLOCK},
-                  {"uts", LAYER_UTS},
-                  {"wall", LAYER_WALL},
-                  {"output", LAYER_OUTPUT},
-                  {"tmp", LAYER_TMP},
-                  {"fresh", LAYER_FRESH},
-                  {"env", LAYER_ENV}};
+    } layers[] = {
+        {"seccomp", LAYER_SECCOMP}, {"caps", LAYER_CAPS},         {"uid", LAYER_UID},
+        {"nnp", LAYER_NNP},         {"readonly", LAYER_READONLY}, {"network", LAYER_NETWORK},
+        {"rlimits", LAYER_RLIMITS}, {"cgroup", LAYER_CGROUP},     {"hidepid", LAYER_HIDEPID},
+        {"ipc", LAYER_IPC},         {"noexec", LAYER_NOEXEC},     {"memory", LAYER_MEMORY},
+        {"view", LAYER_VIEW},       {"pid", LAYER_PID},           {"fds", LAYER_FDS},
+        {"cpu", LAYER_CPU},         {"landlock", LAYER_LANDLOCK}, {"uts", LAYER_UTS},
+        {"wall", LAYER_WALL},       {"output", LAYER_OUTPUT},     {"tmp", LAYER_TMP},
+        {"fresh", LAYER_FRESH},     {"renew", LAYER_RENEW},       {"env", LAYER_ENV}};
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         if (strcmp(text, layers[i].name) == 0) {
             config->layers_off |= layers[i].bit;

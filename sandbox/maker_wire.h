@@ -21,16 +21,16 @@
 /* Places in the descriptors of an order. */
 enum maker_fd {
     MAKER_ROOT,
-    MAKER_MORE /* the network namespace, /tmp, /dev/shm, those of them that there are */
+    MAKER_MORE /* network namespace, /tmp, /dev/shm, last number, those of them that there are */
 };
-#define MAKER_FDS_MAX (MAKER_MORE + 3)
+#define MAKER_FDS_MAX (MAKER_MORE + 4)
 
 struct maker_order {
     struct limits limits;
     uint32_t uid, layers;
     int32_t landlock_abi;
     uint32_t instructions, words_bytes;
-    bool net, tmp, shm, compile, template;
+    bool net, tmp, shm, stays, compile, template;
     char source[64];
 };
 

@@ -7,6 +7,7 @@
 #include "sandbox/pass.h"
 #include "sandbox/phase_impl.h"
 #include "sandbox/readback.h"
+#include "sandbox/shelf.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,9 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FORK_NS INT64_C(3000000000) /* as SETUP_NS when it is a fork; then the job runs cold */
-#define EMPTY_NS INT64_C(1000000)   /* between looks whether the group is empty */
+/* As SETUP_NS for a fork or a sandbox that stayed; then the job runs without it. */
+#define FORK_NS INT64_C(3000000000)
+#define EMPTY_NS INT64_C(1000000) /* between looks whether the group is empty */
 #define EMPTY_TRIES 2000
+/* Where one of these is off, no init stays: its sandbox is not its own then. */
+#define STAY_NEEDS (LAYER_PID | LAYER_VIEW | LAYER_FDS | LAYER_READONLY)
 #define INODES_MIN 2048 /* of what escape tests share */
 
 /* The ends handed to the child; the launcher closes them right after the clone. */
@@ -51,7 +55,8 @@ static int open_channels(struct phase *phase, struct far_ends *far, struct err *
         if (fchown(ends[1], phase->spec.uid, phase->spec.uid) != 0)
             return err_sys(err, ERR_SYSTEM, "hand a pipe to its job");
     }
-    phase->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (phase->timer_fd < 0)
+        phase->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     return phase->timer_fd >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "timerfd_create");
 }
 
@@ -87,11 +92,28 @@ static int share_mounts(struct phase *phase, struct err *err)
     return spec->shm_mount >= 0 ? 0 : -1;
 }
 
+/* The init of an earlier run, which has made its sandbox anew or will before it looks; their pair
+ * is a fresh one. */
+static int order_init(struct phase *phase, struct idle *idle, struct far_ends *far, struct err *err)
+{
+    int pair[2], on = 1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_sys(err, ERR_SYSTEM, "socketpair");
+    phase->sync_fd = pair[0];
+    phase->spec.sync_fd = far->sync = pair[1];
+    phase->timer_fd = take_fd(&idle->timer_fd);
+    if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+        return err_sys(err, ERR_SYSTEM, "ask for credentials");
+    if (shelf_order(idle, &phase->spec, err) != 0)
+        return -1;
+    phase->init = idle->init;
+    phase->init_fd = take_fd(&idle->init_fd);
+    phase->runs = idle->runs;
+    return 0;
+}
+
 static int clone_init(struct phase *phase, struct far_ends *far, struct err *err)
 {
-    uint32_t off = phase->host->config.layers_off;
-    if (!(off & LAYER_NETWORK) && phase->shelf)
-        phase->spec.net_ns = nets_shelf_take(phase->shelf);
     struct maker_init init;
     if (maker_clone(&phase->host->maker, &phase->spec, &init, err) != 0)
         return -1;
@@ -115,7 +137,8 @@ static int watch_all(struct phase *phase, struct err *err)
         if (loop_add(loop, &phase->outputs[i].watch, phase->outputs[i].pipe, EPOLLIN, err) != 0)
             return -1;
     return loop_timer(phase->timer_fd,
-                      phase->began_ns + (phase->spec.template ? FORK_NS : SETUP_NS), err);
+                      phase->began_ns + (phase->spec.template || phase->runs ? FORK_NS : SETUP_NS),
+                      err);
 }
 
 static void set_outputs(struct phase *phase, const struct phase_start *start);
@@ -138,25 +161,29 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->probe = start->probe;
     phase->compile = start->compile;
     phase->shelf = start->shelf;
+    phase->runs = 0;
+    phase->stays = false;
     memset(phase->at, 0, sizeof phase->at);
     phase->began_ns = phase->at[STEP_began] = loop_now_ns();
     const struct toolchain_phase *commands = start->compile ? &toolchain->compile : &toolchain->run;
     phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
-    phase->spec = (struct child_spec){.root_ns = host->roots[start->language][start->compile],
-                                      .net_ns = -1,
-                                      .tmp_mount = -1,
-                                      .stdin_fd = start->stdin_fd,
-                                      .shm_mount = -1,
-                                      .group = &phase->group,
-                                      .commands = commands,
-                                      .filter = &host->filters[commands->family],
-                                      .limits = start->limits,
-                                      .source = language_source(start->language),
-                                      .compile = start->compile,
-                                      .at = phase->at,
-                                      .landlock_abi = host->landlock_abi,
-                                      .template = start->template,
-                                      .layers = host->config.layers_off};
+    phase->spec = (struct child_spec){
+        .root_ns = host->roots[start->language][start->compile],
+        .net_ns = -1,
+        .last_pid = start->shelf && !(host->config.layers_off & STAY_NEEDS) ? host->last_pid : -1,
+        .tmp_mount = -1,
+        .stdin_fd = start->stdin_fd,
+        .shm_mount = -1,
+        .group = &phase->group,
+        .commands = commands,
+        .filter = &host->filters[commands->family],
+        .limits = start->limits,
+        .source = language_source(start->language),
+        .compile = start->compile,
+        .at = phase->at,
+        .landlock_abi = host->landlock_abi,
+        .template = start->template,
+        .layers = host->config.layers_off};
     struct watch *watches[] = {
         &phase->sync,     &phase->init_watch,       &phase->timer,           &phase->oom,
         &phase->listener, &phase->outputs[0].watch, &phase->outputs[1].watch};
@@ -214,7 +241,7 @@ static int equip(struct phase *phase, struct far_ends *far, struct err *err)
     return watch_all(phase, err);
 }
 
-static int build(struct phase *phase, struct far_ends *far, struct err *err)
+static int build(struct phase *phase, struct idle *idle, struct far_ends *far, struct err *err)
 {
     phase->host->phases++;
     phase->remains = remains_new(phase->host);
@@ -223,9 +250,9 @@ static int build(struct phase *phase, struct far_ends *far, struct err *err)
     phase->spec.uid = host_uid_get(phase->host);
     if (phase->spec.uid == 0)
         return err_set(err, ERR_SYSTEM, "all user ids are in use");
-    if ((phase->spec.layers & LAYER_FRESH) && share_mounts(phase, err) != 0)
+    if ((phase->spec.layers & LAYER_FRESH) && !idle && share_mounts(phase, err) != 0)
         return -1;
-    if (clone_init(phase, far, err) != 0)
+    if ((idle ? order_init(phase, idle, far, err) : clone_init(phase, far, err)) != 0)
         return -1;
     phase->at[STEP_cloned] = loop_now_ns();
     phase->active = true;
@@ -271,8 +298,8 @@ static void leave(struct phase *phase)
     for (size_t i = 0; i < COUNT_OF(watches); i++)
         loop_remove(&phase->host->loop, watches[i]);
     phase_close_far(phase);
-    if (phase->shelf && phase->ev->setup_ok && phase->ev->ns_net && phase->pe->group_empty)
-        nets_shelf_put(phase->shelf, &phase->spec.net_ns);
+    if (phase->shelf)
+        shelf_put(phase->shelf, phase);
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         remains_fd(phase->remains, fds[i]);
     if (!phase->compile)
@@ -286,7 +313,9 @@ int phase_prepare(struct phase *phase, const struct phase_start *start, struct e
     struct far_ends far = {-1, {-1, -1}};
     reset(phase, start);
     struct err late;
-    int result = build(phase, &far, err);
+    int result = build(phase, start->idle, &far, err);
+    if (start->idle)
+        shelf_end(start->idle); /* without its init, unless that could not be told */
     if (result == 0 && start->template && keep_far(phase, &far, &late) != 0)
         phase_fail(phase, "%s", late.message);
     far_close(&far);
@@ -323,6 +352,7 @@ void phase_give(struct phase *phase, const struct phase_start *start, struct evi
     }
     if (phase->payload)
         phase->began_ns = phase->at[STEP_began] = loop_now_ns(); /* the job's set-up begins here */
+    struct err err;
     phase->given = true;
     phase->host->busy++;
     const struct limits made_with = phase->spec.limits;
@@ -331,7 +361,8 @@ void phase_give(struct phase *phase, const struct phase_start *start, struct evi
     phase->words_len = start->words_len;
     phase->given_files = start->given;
     set_outputs(phase, start);
-    phase->box_mount = fcntl(start->box_mount, F_DUPFD_CLOEXEC, 3);
+    phase->box_mount =
+        phase->runs ? shelf_root(phase->shelf, &err) : fcntl(start->box_mount, F_DUPFD_CLOEXEC, 3);
     if (phase->box_mount < 0)
         return phase_fail(phase, "the job's files could not be kept open");
     if (phase->payload && phase_same_limits(&made_with, &start->limits))
@@ -409,7 +440,7 @@ static bool settled(struct phase *phase)
         phase_note(phase->ev, "%s", err.message);
     phase->pe->group_empty = empty;
     phase->pe->survivors = empty ? 0 : 1;
-    if (empty)
+    if (empty || (phase->spec.layers & LAYER_RENEW))
         return true;
     if (phase->init_fd >= 0) {
         pidfd_send_signal(phase->init_fd, SIGKILL, NULL, 0);

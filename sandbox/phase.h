@@ -53,9 +53,11 @@ struct phase {
     uint32_t template_generation, template_jobs; /* of the template it is a fork of; 0 = of none */
     int64_t at[STEP_COUNT];                      /* 0 = not reached */
     int64_t began_ns, go_ns, ended_ns, kill_by_ns;
-    struct nets_shelf *shelf; /* see phase_start; the owner's */
-    struct remains *remains;  /* what takes over at the end */
-    unsigned tries;           /* to see the group empty */
+    struct shelf *shelf;     /* see phase_start; the owner's */
+    uint64_t runs;           /* that its sandbox served before */
+    bool stays;              /* its init waits for another run after its report */
+    struct remains *remains; /* what takes over at the end */
+    unsigned tries;          /* to see the group empty */
     bool compile;
     const char *words; /* of the job, for the command */
     size_t words_len;
@@ -74,7 +76,8 @@ struct phase_start {
     int stdin_fd;              /* not taken; open already when the phase is prepared */
     int box_mount;             /* not taken; not asked for when the phase is prepared */
     int files[PIPE_COUNT];     /* memfds for what the program writes; not taken */
-    struct nets_shelf *shelf;  /* to take a network namespace from and leave it on; NULL = none */
+    struct shelf *shelf;       /* to leave the sandbox on; NULL = it serves this run alone */
+    struct idle *idle;         /* a sandbox from there; taken, also when the start fails */
     bool merge;                /* stdout goes to the stderr file too (compilers) */
     const struct given *given; /* files to link to in the run's /tmp; NULL = none; until done */
     const char *words;         /* for its command, each ends in NUL; not taken, lasts until done */

@@ -212,14 +212,13 @@ static int watch_listener(struct phase *phase, pid_t payload, int number, struct
 
 static int hold(struct phase *phase, int process, struct err *err)
 {
-    if ((phase->mnt_ns = openat(process, "ns/mnt", O_RDONLY | O_CLOEXEC)) < 0 ||
+    if ((phase->runs == 0 &&
+         (phase->mnt_ns = openat(process, "ns/mnt", O_RDONLY | O_CLOEXEC)) < 0) ||
         (phase->root_fd = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 ||
         (phase->tmp_mount =
              openat(phase->root_fd, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
         return err_sys(err, ERR_SYSTEM, "open a sandbox's mounts");
     phase->spec.tmp_mount = phase->tmp_mount; /* to be read back; the phase's */
-    if (phase->shelf && phase->spec.net_ns < 0)
-        phase->spec.net_ns = openat(process, "ns/net", O_RDONLY | O_CLOEXEC);
     /* What cannot be read back for want of a descriptor would seem not to be in force. */
     AUTO_FD int spare = fcntl(phase->root_fd, F_DUPFD_CLOEXEC, 3);
     return spare >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "read a sandbox back");
@@ -292,24 +291,28 @@ static bool say_go(const struct phase *phase)
 static void let_go(struct phase *phase)
 {
     int *fds[] = {&phase->root_fd, &phase->mnt_ns, &phase->box_mount,
-                  phase->compile ? NULL : &phase->tmp_mount,
-                  phase->shelf ? NULL : &phase->spec.net_ns};
+                  phase->compile ? NULL : &phase->tmp_mount, &phase->spec.net_ns};
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         if (fds[i] && *fds[i] >= 0)
             close(take_fd(fds[i]));
 }
 
+/* In a sandbox that had a run of the same program it is in its place. */
+static int place_box(struct phase *phase, struct err *err)
+{
+    AUTO_FD int place = openat(phase->root_fd, "box", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (place < 0)
+        return err_sys(err, ERR_SYSTEM, "open the place of /box");
+    if ((phase->spec.layers & LAYER_READONLY) && mounts_writable(phase->box_mount, err) != 0)
+        return -1;
+    return mounts_place(phase->box_mount, place, phase->mnt_ns, phase->host->home_ns, err);
+}
+
 void phase_go(struct phase *phase)
 {
     struct evidence *ev = phase->ev;
-    struct host *host = phase->host;
     struct err err;
-    AUTO_FD int place = openat(phase->root_fd, "box", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (place < 0)
-        return phase_fail(phase, "the place of /box is not to be found");
-    if ((phase->spec.layers & LAYER_READONLY) && mounts_writable(phase->box_mount, &err) != 0)
-        return phase_fail(phase, "%s", err.message);
-    if (mounts_place(phase->box_mount, place, phase->mnt_ns, host->home_ns, &err) != 0)
+    if (phase->runs == 0 && place_box(phase, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     readback_box(phase->root_fd, phase->box_mount, ev);
     if (phase->given_files && given_link(phase->tmp_mount, phase->given_files, &err) != 0)
@@ -353,6 +356,7 @@ static void on_ended(struct phase *phase, const struct child_message *message)
     phase->ended_ns = phase->at[STEP_ended] = message->ended_ns;
     pe->rss_max_bytes = message->rss_max_bytes;
     pe->zombies = message->zombies;
+    phase->stays = message->alone && phase->spec.last_pid >= 0;
     pe->exited = WIFEXITED(status);
     pe->exit_code = pe->exited ? WEXITSTATUS(status) : 0;
     pe->signaled = WIFSIGNALED(status);

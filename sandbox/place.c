@@ -134,11 +134,10 @@ void place_add(struct server *server, struct client *client, const struct wire_r
         .done = on_job_done,
         .owner = place};
     client->jobs++;
-    struct err err;
     const struct built *built =
         request->kind == WIRE_RUN ? built_find(&client->built, &request->built) : NULL;
-    if (built && built_lend(built, &place->job, &err) != 0)
-        job_refuse(&place->job, err.message);
+    if (built)
+        built_lend(built, &place->job);
 }
 
 void server_schedule(struct server *server)

@@ -84,6 +84,7 @@ static _Noreturn void become_payload(const struct template_order *order, const i
                               .stdin_fd = fds[TEMPLATE_STDIN],
                               .stdout_fd = fds[TEMPLATE_STDOUT],
                               .stderr_fd = fds[TEMPLATE_STDERR],
+                              .last_pid = -1,
                               .tmp_mount = -1,
                               .shm_mount = -1,
                               .group = &group,

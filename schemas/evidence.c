@@ -90,6 +90,10 @@ static const struct member template_members[] = {
     MEMBER(evidence, template_jobs, KIND_U64),
 };
 
+static const struct member stayed_members[] = {
+    MEMBER(evidence, sandbox_runs, KIND_U64),
+};
+
 static const struct member evidence_members[] = {
     MEMBER(evidence, setup_ok, KIND_BOOL),
     MEMBER(evidence, setup_error, KIND_TEXT),
@@ -250,6 +254,10 @@ int evidence_encode(const struct evidence *ev, struct buf *out, struct err *err)
     if (ev->template_generation) {
         buf_puts(out, ",");
         put_members(out, template_members, COUNT_OF(template_members), ev);
+    }
+    if (ev->sandbox_runs) {
+        buf_puts(out, ",");
+        put_members(out, stayed_members, COUNT_OF(stayed_members), ev);
     }
     put_bits(out, "controls_applied", control_names, CONTROL_COUNT, ev->controls_applied);
     put_bits(out, "controls_missing", control_names, CONTROL_COUNT, ev->controls_missing);
@@ -456,15 +464,20 @@ static int get_phase(const cJSON *root, const char *key, struct phase_evidence *
 static int get_evidence(const cJSON *root, struct evidence *ev, struct err *err)
 {
     /* others: format, two lists of controls, two phases, collection_errors */
-    size_t others = 6, forked = COUNT_OF(template_members), own = COUNT_OF(evidence_members);
+    const size_t others = 6, own = COUNT_OF(evidence_members);
     bool is_fork = cJSON_HasObjectItem(root, template_members[0].name);
-    if (get_members(root, "document", evidence_members, own, others + (is_fork ? forked : 0), ev,
-                    err) != 0 ||
+    bool stayed = cJSON_HasObjectItem(root, stayed_members[0].name);
+    size_t forked = is_fork ? COUNT_OF(template_members) : 0;
+    size_t again = stayed ? COUNT_OF(stayed_members) : 0, all = own + forked + again + others;
+    if (get_members(root, "document", evidence_members, own, all - own, ev, err) != 0 ||
         (is_fork &&
-         get_members(root, "document", template_members, forked, own + others, ev, err) != 0))
+         get_members(root, "document", template_members, forked, all - forked, ev, err) != 0) ||
+        (stayed && get_members(root, "document", stayed_members, again, all - again, ev, err) != 0))
         return -1;
     if (is_fork && ev->template_generation == 0)
         return wrong(err, template_members[0].name, "0 is left out");
+    if (stayed && ev->sandbox_runs == 0)
+        return wrong(err, stayed_members[0].name, "0 is left out");
     uint64_t format = 0;
     if (get_u64(cJSON_GetObjectItemCaseSensitive(root, "format"), "format", FORMAT, &format, err) !=
             0 ||

@@ -69,6 +69,7 @@ struct evidence {
     char compile_cache[8]; /* "hit": not compiled for this job; "miss"; "off": nothing was looked for */
     char tier[16];         /* "cold", "warm", "template" */
     uint64_t template_generation, template_jobs; /* which template, and its how manieth fork; 0 = none */
+    uint64_t sandbox_runs; /* runs of the same built program that its sandbox served before */
     char cgroup_backend[4]; /* "v1" or "v2" */
     int64_t started_wall_ns, ended_wall_ns; /* Unix time */
     uint64_t setup_ns, teardown_ns;

@@ -257,6 +257,8 @@ static void put_evidence(struct buf *out, const struct result *result, const str
         buf_printf(out, "\"template\":{\"generation\":%llu,\"jobs\":%llu},",
                    (unsigned long long)ev->template_generation,
                    (unsigned long long)ev->template_jobs);
+    if (ev->sandbox_runs)
+        buf_printf(out, "\"sandbox_runs\":%llu,", (unsigned long long)ev->sandbox_runs);
     buf_puts(out, "\"queue\":{");
     put_time(out, "received", result->times.received, ",");
     put_time(out, "validated", result->times.validated, ",");

@@ -9,6 +9,7 @@
 #include "lib/log/log.h"
 #include "sandbox/caps.h"
 #include "sandbox/job.h"
+#include "sandbox/shelf.h"
 #include "sandbox/template.h"
 #include "sandbox/trial.h"
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -37,7 +39,8 @@ static const char help[] =
     "  --peer NAME:COMMAND        words separated by spaces, started like the floor\n"
     "  --rounds N                 samples of each (default 100)\n"
     "  --warm N                   0: cold only; else the warm tier too, two kept ready\n"
-    "  --rate N                   one-shot sandboxes for the rates (default 1000; 0 = none)\n";
+    "  --rate N                   one-shot sandboxes for the rates (default 1000; 0 = none)\n"
+    "  --runs N                   of one built program, five times (default 0)\n";
 
 static const char *const step_names[STEP_COUNT] = {
 #define STEP(name, text) #name,
@@ -60,6 +63,11 @@ struct bench_case {
     /* Forks of a template, made for the job and made ahead; empty where there is no template. */
     struct series fork, fork_ahead, fork_steps[STEP_COUNT];
     double forks_per_second;
+    /* A further run of one built program, and one in a sandbox made for it; of both, and of spawns
+     * of the floor between them. */
+    struct per_run {
+        double wall_us, cpu_us;
+    } runs, single_runs, spawns;
 };
 
 struct peer {
@@ -71,7 +79,7 @@ struct peer {
 
 struct bench {
     struct host_config config;
-    uint64_t rounds, rate;
+    uint64_t rounds, rate, runs;
     struct peer floor, peers[PEERS_MAX];
     struct bench_case cases[CASES_MAX];
     size_t peer_count, case_count;
@@ -146,6 +154,7 @@ static int box_of(const char *dir)
 struct slot {
     struct job job;
     const struct bench_case *of;
+    struct shelf *shelf;
     int64_t begin_ns, end_ns;
     unsigned *left, *running; /* rates */
 };
@@ -159,7 +168,7 @@ static void begin(struct slot *slot, void (*done)(struct job *))
     slot->job = (struct job){
         .host = &host,
         .request = {.language = of->language, .run = limits_run(of->language, PROFILE_JUDGE)},
-        .code = client_memfd(compiled ? NULL : path),
+        .code = slot->shelf ? -1 : client_memfd(compiled ? NULL : path),
         .input = client_memfd(NULL),
         .files = {-1, -1},
         .stdin_file = -1,
@@ -168,7 +177,9 @@ static void begin(struct slot *slot, void (*done)(struct job *))
         .done = done,
         .owner = slot};
     slot->begin_ns = loop_now_ns();
-    if (compiled)
+    if (slot->shelf)
+        slot->job.shelf = shelf_hold(slot->shelf);
+    else if (compiled)
         slot->job.box_mount = box_of(of->dir);
     job_start(&slot->job);
 }
@@ -240,7 +251,8 @@ static void on_rated(struct job *job)
     host.loop.stop = true;
 }
 
-static int64_t rate_boxed(const struct bench_case *of, uint64_t count)
+/* shelf: what they are runs of; NULL: each for itself. */
+static int64_t rate_boxed(const struct bench_case *of, struct shelf *shelf, uint64_t count)
 {
     static struct slot slots[SLOTS];
     struct err err;
@@ -257,6 +269,7 @@ static int64_t rate_boxed(const struct bench_case *of, uint64_t count)
             if (started >= count)
                 continue;
             slots[i].of = of;
+            slots[i].shelf = shelf;
             slots[i].end_ns = 0;
             started++;
             running++;
@@ -347,19 +360,67 @@ static void measure_rates(void)
     for (int i = 0; i < SLICES; i++) {
         fprintf(stderr, "bench: rates, part %d of %d\n", i + 1, SLICES);
         floor += (double)rate_spawn(bench.floor.argv, slice);
-        boxed += (double)rate_boxed(&bench.cases[0], slice);
+        boxed += (double)rate_boxed(&bench.cases[0], NULL, slice);
         for (size_t p = 0; p < bench.peer_count; p++)
             peers[p] += (double)run_peer(p, tenth);
     }
     for (size_t i = 0; i < bench.case_count; i++)
         if (host.templates && bench.cases[i].language == LANGUAGE_python)
             bench.cases[i].forks_per_second =
-                1e9 * (double)bench.rate / (double)rate_boxed(&bench.cases[i], bench.rate);
+                1e9 * (double)bench.rate / (double)rate_boxed(&bench.cases[i], NULL, bench.rate);
     host.warm = pool;
     bench.floor.per_second = 1e9 * (double)(slice / SLOTS * SLOTS * SLICES) / floor;
     bench.boxed_per_second = 1e9 * (double)(slice * SLICES) / boxed;
     for (size_t p = 0; p < bench.peer_count; p++)
         bench.peers[p].per_second = 1e9 * (double)(tenth / SLOTS * SLOTS * SLICES) / peers[p];
+}
+
+static double busy_us(void)
+{
+    double us = 0;
+    for (int i = 0; i < 2; i++) {
+        struct rusage usage;
+        getrusage(i ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage);
+        us += 1e6 * (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+              (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+    return us;
+}
+
+/* A sandbox's time is the launcher's child's once it is reaped: `made` does that before it ends. */
+static void add_runs(struct per_run *into, const struct bench_case *of, struct shelf *shelf)
+{
+    double cpu = busy_us();
+    int64_t ns = of ? rate_boxed(of, shelf, bench.runs) : rate_spawn(bench.floor.argv, bench.runs);
+    shelf_drop(shelf); /* ends what stayed */
+    remains_finish(&host);
+    into->wall_us += (double)ns / 1e3 / (double)(bench.runs * SLICES);
+    into->cpu_us += (busy_us() - cpu) / (double)(bench.runs * SLICES);
+}
+
+static void measure_runs(void)
+{
+    struct err err;
+    struct warm_pool *pool = host.warm;
+    host.warm = NULL;
+    for (size_t i = 0; i < bench.case_count; i++) {
+        struct bench_case *of = &bench.cases[i];
+        for (int slice = 0; slice < SLICES; slice++) {
+            AUTO_FD int box = box_of(of->dir);
+            struct shelf *shelf = shelf_new(&host, box, &err);
+            if (!shelf)
+                die("shelf", err.message);
+            add_runs(&of->spawns, NULL, NULL);
+            add_runs(&of->single_runs, of, NULL);
+            add_runs(&of->runs, of, shelf);
+        }
+        fprintf(stderr,
+                "bench: runs of %s: a further one %.0f us (CPU %.0f), one alone %.0f (%.0f), spawn "
+                "%.0f (%.0f)\n",
+                of->name, of->runs.wall_us, of->runs.cpu_us, of->single_runs.wall_us,
+                of->single_runs.cpu_us, of->spawns.wall_us, of->spawns.cpu_us);
+    }
+    host.warm = pool;
 }
 
 /* Without and with sandboxes made ahead; those of before are of the other kind, and used up. */
@@ -432,6 +493,11 @@ static void print_steps(const char *head, const struct series *steps)
     putchar('}');
 }
 
+static void print_runs(const char *head, const struct per_run *runs)
+{
+    printf("%s{\"wall_us\":%.1f,\"cpu_us\":%.1f}", head, runs->wall_us, runs->cpu_us);
+}
+
 static void print_all(void)
 {
     printf("{\"floor\":");
@@ -454,6 +520,9 @@ static void print_all(void)
         print_series(&of->fork);
         printf(",\"fork_ahead_us\":");
         print_series(&of->fork_ahead);
+        print_runs(",\"runs\":", &of->runs);
+        print_runs(",\"single_runs\":", &of->single_runs);
+        print_runs(",\"spawns\":", &of->spawns);
         print_steps(",\"fork_steps\":", of->fork_steps);
         print_steps(",\"steps\":", of->steps);
         print_steps(",\"warm_steps\":", of->warm_steps);
@@ -526,10 +595,11 @@ static void await_template(void)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"state-dir", 1, NULL, 's'}, {"floor", 1, NULL, 'f'},  {"case", 1, NULL, 'c'},
-        {"peer", 1, NULL, 'p'},      {"rounds", 1, NULL, 'n'}, {"rate", 1, NULL, 'r'},
-        {"warm", 1, NULL, 'w'},      {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0}};
+    static const struct option table[] = {{"state-dir", 1, NULL, 's'}, {"floor", 1, NULL, 'f'},
+                                          {"case", 1, NULL, 'c'},      {"peer", 1, NULL, 'p'},
+                                          {"rounds", 1, NULL, 'n'},    {"rate", 1, NULL, 'r'},
+                                          {"warm", 1, NULL, 'w'},      {"runs", 1, NULL, 'R'},
+                                          {"help", 0, NULL, 'h'},      {NULL, 0, NULL, 0}};
     int bad = 0;
     for (int option; (option = getopt_long(argc, argv, "", table, NULL)) != -1;) {
         if (option == 'h')
@@ -545,8 +615,9 @@ static void parse(int argc, char **argv)
         else if (option == 'w')
             bench.config.warm = optarg[0] == '0' ? 0 : WARM_KEPT;
         else
-            bad |= option == '?' ||
-                   span_u64(span_text(optarg), option == 'n' ? &bench.rounds : &bench.rate) != 0;
+            bad |= option == '?' || span_u64(span_text(optarg), option == 'n'   ? &bench.rounds
+                                                                : option == 'R' ? &bench.runs
+                                                                                : &bench.rate) != 0;
     }
     if (bad || !bench.config.state_dir[0] || !bench.floor.argv[0] || !bench.case_count)
         exit(fputs(help, stderr) < 0 ? 1 : 2);
@@ -572,6 +643,8 @@ int main(int argc, char **argv)
         measure();
     if (bench.rate)
         measure_rates();
+    if (bench.runs)
+        measure_runs();
     host_close(&host);
     print_all();
     return 0;

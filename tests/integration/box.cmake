@@ -12,6 +12,7 @@ rustbox_box_test(box_remains)
 set_tests_properties(test_box_teardown PROPERTIES TIMEOUT 400)
 rustbox_box_test(box_service)
 rustbox_box_test(box_hostile)
+rustbox_box_test(box_stay)
 rustbox_box_test(box_host)
 target_link_libraries(test_box_host PRIVATE rb_launcher) # its user ids
 rustbox_box_test(box_leaks)

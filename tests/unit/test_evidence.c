@@ -107,6 +107,8 @@ static struct evidence any_evidence(struct rnd *rnd)
         ev.template_generation = any_u64(rnd) | 1;
         ev.template_jobs = any_u64(rnd);
     }
+    if (any_bool(rnd)) /* a sandbox that stayed */
+        ev.sandbox_runs = any_u64(rnd) | 1;
     any_text(rnd, ev.compile_cache, sizeof ev.compile_cache);
     any_text(rnd, ev.cgroup_backend, sizeof ev.cgroup_backend);
     ev.started_wall_ns = (int64_t)(any_u64(rnd) >> 1);
@@ -141,6 +143,7 @@ static void round_trip(const struct evidence *ev)
     assert_int_equal(back.controls_missing, ev->controls_missing);
     assert_int_equal(back.template_generation, ev->template_generation);
     assert_int_equal(back.template_jobs, ev->template_jobs);
+    assert_int_equal(back.sandbox_runs, ev->sandbox_runs);
     assert_int_equal(back.ended_wall_ns, ev->ended_wall_ns);
 }
 
@@ -337,6 +340,8 @@ static void strict(void **state)
         {"\"stack_bytes\":0", "\"stack_bytes\":0,\"more\":0"},
         /* of no template: both members are left out; of one: both are there */
         {"\"setup_ok\":true", "\"setup_ok\":true,\"template_generation\":0,\"template_jobs\":0"},
+        {"\"setup_ok\":true", "\"setup_ok\":true,\"sandbox_runs\":0"},
+        {"\"setup_ok\":true", "\"setup_ok\":true,\"sandbox_runs\":-1"},
         {"\"setup_ok\":true", "\"setup_ok\":true,\"template_generation\":1"},
         {"\"setup_ok\":true", "\"setup_ok\":true,\"template_jobs\":1"},
         {"\"setup_ok\":true", "\"setup_ok\":true,\"template_generation\":-1,\"template_jobs\":1"},

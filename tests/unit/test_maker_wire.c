@@ -24,6 +24,7 @@ static struct child_spec sample(int net_ns)
                                .stderr_fd = 16,
                                .tmp_mount = 11,
                                .shm_mount = 12,
+                               .last_pid = 13,
                                .group = &group,
                                .commands = &commands,
                                .filter = &filter,
@@ -75,8 +76,8 @@ static void there_and_back(void **state)
         pack(&spec);
         assert_int_equal(unpack(&got), 0);
         assert_int_equal(got.net_ns, net_ns < 0 ? -1 : net_ns);
-        const int fds[] = {got.root_ns, got.tmp_mount, got.shm_mount};
-        for (int i = 0; i < 3; i++)
+        const int fds[] = {got.root_ns, got.tmp_mount, got.shm_mount, got.last_pid};
+        for (int i = 0; i < 4; i++)
             assert_int_equal(fds[i], 10 + i);
         assert_int_equal(got.sync_fd, -1); /* the blank's own */
         /* Not there yet when an init is ordered. */
