@@ -103,6 +103,13 @@ def warm(case, bare):
             "warm_steps_p50_us": {step: quantiles(values)["p50"] for step, values in case["warm_steps"].items() if values}}
 
 
+def runs(case):
+    """A further run of one built program on two slots, where it was measured, in turns with a job alone and a bare spawn."""
+    if not case["runs"]["wall_us"]:
+        return {}
+    return {"further_case": case["runs"], "job_alone": case["single_runs"], "bare_spawn": case["spawns"]}
+
+
 def figures(raw):
     floor = quantiles(raw["floor"]["us"])
     result = {"floor_us": floor, "per_second": {"floor": raw["floor"]["per_second"],
@@ -117,7 +124,7 @@ def figures(raw):
         result["cases"][case["name"]] = {
             "unsandboxed_us": bare, "sandboxed_us": boxed, "added_p50_us": round(boxed["p50"] - bare["p50"], 1),
             "ratio_p50": round(boxed["p50"] / bare["p50"], 3), "p99_to_p50": round(boxed["p99"] / boxed["p50"], 2),
-            **warm(case, bare), **forks(case, bare),
+            **warm(case, bare), **forks(case, bare), **runs(case),
             "steps_p50_us": {step: quantiles(values)["p50"] for step, values in case["steps"].items()}}
     return result
 
@@ -159,7 +166,8 @@ def run(options, say):
         cases = prepare(scratch, say)
         static = os.path.join(scratch, "static-C")
         command = [program, "--state-dir", state, "--floor", os.path.join(static, "main"),
-                   "--rounds", str(options.requests), "--warm", "2", "--rate", str(options.requests * 5)]
+                   "--rounds", str(options.requests), "--warm", "2", "--rate", str(options.requests * 5),
+                   "--runs", str(options.requests)]
         done = subprocess.run(command + cases + peers(static, say), stdout=subprocess.PIPE, text=True, timeout=900)
     if done.returncode:
         raise SystemExit("bench: rustbox-sandbox-bench failed; its message is above")

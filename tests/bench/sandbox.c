@@ -40,7 +40,8 @@ static const char help[] =
     "  --rounds N                 samples of each (default 100)\n"
     "  --warm N                   0: cold only; else the warm tier too, two kept ready\n"
     "  --rate N                   one-shot sandboxes for the rates (default 1000; 0 = none)\n"
-    "  --runs N                   of one built program, five times (default 0)\n";
+    "  --runs N                   of one built program, five times, C and Python only (default "
+    "0)\n";
 
 static const char *const step_names[STEP_COUNT] = {
 #define STEP(name, text) #name,
@@ -387,7 +388,7 @@ static double busy_us(void)
     return us;
 }
 
-/* A sandbox's time is the launcher's child's once it is reaped: `made` does that before it ends. */
+/* The time of a sandbox is the launcher's child's once it is reaped, so that comes first. */
 static void add_runs(struct per_run *into, const struct bench_case *of, struct shelf *shelf)
 {
     double cpu = busy_us();
@@ -405,6 +406,8 @@ static void measure_runs(void)
     host.warm = NULL;
     for (size_t i = 0; i < bench.case_count; i++) {
         struct bench_case *of = &bench.cases[i];
+        if (of->language != LANGUAGE_c && of->language != LANGUAGE_python)
+            continue;
         for (int slice = 0; slice < SLICES; slice++) {
             AUTO_FD int box = box_of(of->dir);
             struct shelf *shelf = shelf_new(&host, box, &err);
