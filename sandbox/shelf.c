@@ -103,10 +103,12 @@ void shelf_end(struct idle *idle)
     struct cgroup none = {CGROUP_NONE};
     cleanup_fd(&idle->sync_fd);
     cleanup_fd(&idle->timer_fd);
-    if (idle->init_fd >= 0)
+    if (idle->init_fd >= 0) {
         remains_leave(idle->remains, &none, &idle->init_fd);
-    else
+        host_has_work(idle->host);
+    } else {
         free(idle->remains);
+    }
     free(idle);
 }
 
@@ -123,10 +125,8 @@ static void on_timer(struct watch *watch, uint32_t events)
 {
     (void)events;
     struct idle *idle = watch->owner;
-    struct host *host = idle->host;
     lift(idle);
     shelf_end(idle);
-    host_has_work(host);
 }
 
 int shelf_order(const struct idle *idle, const struct child_spec *spec, struct err *err)
