@@ -146,19 +146,19 @@ int cgroup_create(struct cgroup_root *root, uint64_t memory_bytes, uint64_t proc
     return root->backend->limit(out, memory_bytes, processes, err);
 }
 
-void cgroup_make_ahead(struct cgroup_root *root)
+bool cgroup_make_ahead(struct cgroup_root *root)
 {
     struct err err;
-    while (root->ahead_count < CGROUP_AHEAD) {
-        struct cgroup *group = &root->ahead[root->ahead_count];
-        if (make(root, group, &err) == 0) {
-            root->ahead_count++;
-            continue;
-        }
-        if (cgroup_remove(root, group, &err) != 1)
-            cgroup_close(group);
-        break;
+    struct cgroup *group = &root->ahead[root->ahead_count];
+    if (root->ahead_count == CGROUP_AHEAD)
+        return false;
+    if (make(root, group, &err) == 0) {
+        root->ahead_count++;
+        return true;
     }
+    if (cgroup_remove(root, group, &err) != 1)
+        cgroup_close(group);
+    return false;
 }
 
 static void close_files(struct cgroup *group)

@@ -74,8 +74,8 @@ void cgroup_root_close(struct cgroup_root *root); /* removes the parent group wh
 /* A job's groups, fresh, with its limits. */
 int cgroup_create(struct cgroup_root *root, uint64_t memory_bytes, uint64_t processes,
                   struct cgroup *out, struct err *err) MUST_CHECK;
-/* Makes those that lack; whoever needs one that could not be made will say so. */
-void cgroup_make_ahead(struct cgroup_root *root);
+/* Makes one if some lack: whether it did. Whoever needs one that could not be made will say so. */
+bool cgroup_make_ahead(struct cgroup_root *root);
 /* 1 = removed, 0 = still busy (call again later), -1 = error. Closes what it can only once removed.
  */
 int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err) MUST_CHECK;

@@ -159,12 +159,18 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     return template_open(host, err);
 }
 
+bool host_replenish(struct host *host)
+{
+    bool ordered = maker_refill(&host->maker);
+    return cgroup_make_ahead(&host->cgroups) || ordered;
+}
+
 bool host_idle(void *context)
 {
     struct host *host = context;
     if (host->busy > 0)
         return false;
-    return remains_work(host) || (host->warm && warm_fill(host));
+    return remains_work(host) || host_replenish(host) || (host->warm && warm_fill(host));
 }
 
 void host_has_work(struct host *host)

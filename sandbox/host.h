@@ -65,6 +65,8 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
 void host_close(struct host *host);
 bool host_idle(void *context); /* one piece of put-off work; false = nothing is left */
 void host_has_work(struct host *host);
+/* Makes what is kept ahead of sandboxes, if some lack: whether it did. */
+bool host_replenish(struct host *host);
 /* A user id nobody else has; 0 = none left. host_uid_put only when nothing can run under it. */
 uid_t host_uid_get(struct host *host);
 void host_uid_put(struct host *host, uid_t uid);

@@ -256,11 +256,13 @@ int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker
     return result;
 }
 
-void maker_refill(struct maker *maker)
+bool maker_refill(struct maker *maker)
 {
     struct err err;
+    bool ordered = false;
     while (maker->blank_count < MAKER_BLANKS && order_blank(maker, &err) == 0)
-        ; /* who needs one that could not be ordered will say so */
+        ordered = true; /* who needs one that could not be ordered will say so */
+    return ordered;
 }
 
 void maker_close(struct maker *maker)

@@ -39,5 +39,5 @@ void maker_close(struct maker *maker);
  * order's descriptors is taken; all of *out is the caller's. */
 int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker_init *out,
                 struct err *err) MUST_CHECK;
-/* Orders as many blanks as lack, for later sandboxes; waits for none. */
-void maker_refill(struct maker *maker);
+/* Orders as many blanks as lack, for later sandboxes, and waits for none: whether it did. */
+bool maker_refill(struct maker *maker);

@@ -300,7 +300,8 @@ static void test_stop(void **state)
     unsigned during = box_fixture_groups(instance);
     box_fixture_stop(&fixture);
     fixture = usual;
-    assert_int_equal(during, 3 * (2 + CGROUP_AHEAD)); /* two jobs, in three trees */
+    /* Two jobs in three trees, and what is made ahead. */
+    assert_true(during >= 3 * 2 && during <= 3 * (2 + CGROUP_AHEAD));
     assert_int_equal(box_fixture_groups(instance), 0);
 }
 
