@@ -27,6 +27,7 @@
  * as there are slots, takes 2; an idle sandbox takes 3. */
 #define DESCRIPTORS_SLOT (32 + 2 * SERVER_CLIENTS + 3 * SHELF_MAX_PER_SLOT)
 #define DESCRIPTORS_WARM 24
+#define DESCRIPTORS_SPARE 64
 
 static int make_root(struct host *host, enum language language, bool compile,
                      const char *const *binds, struct err *err)
@@ -159,8 +160,22 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
     return template_open(host, err);
 }
 
+/* Whether there would still be descriptors for a client's message and a job: the lowest free number
+ * tells. */
+static bool has_room(const struct host *host)
+{
+    struct rlimit limit;
+    AUTO_FD int next = fcntl(host->null_fd, F_DUPFD_CLOEXEC, 3);
+    return next >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           (rlim_t)next + DESCRIPTORS_SPARE < limit.rlim_cur;
+}
+
 bool host_replenish(struct host *host)
 {
+    bool full =
+        host->maker.blank_count == MAKER_BLANKS && host->cgroups.ahead_count == CGROUP_AHEAD;
+    if (full || !has_room(host))
+        return false;
     bool ordered = maker_refill(&host->maker);
     return cgroup_make_ahead(&host->cgroups) || ordered;
 }
