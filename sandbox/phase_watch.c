@@ -219,9 +219,11 @@ static int hold(struct phase *phase, int process, struct err *err)
              openat(phase->root_fd, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
         return err_sys(err, ERR_SYSTEM, "open a sandbox's mounts");
     phase->spec.tmp_mount = phase->tmp_mount; /* to be read back; the phase's */
-    /* What cannot be read back for want of a descriptor would seem not to be in force. */
+    /* What cannot be read back for want of a descriptor would seem not to be in force; two are open
+     * at once when /box is. */
     AUTO_FD int spare = fcntl(phase->root_fd, F_DUPFD_CLOEXEC, 3);
-    return spare >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "read a sandbox back");
+    AUTO_FD int second = spare < 0 ? -1 : fcntl(phase->root_fd, F_DUPFD_CLOEXEC, 3);
+    return second >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "read a sandbox back");
 }
 
 /* The payload waits: read back, judge the isolation, let it go. */
