@@ -113,7 +113,8 @@ void runtime_failed(struct runtime *rt, const struct err *err)
     }
 }
 
-/* While recovering: rebalances must be served; records come again after the seek. */
+/* While recovering: rebalances must be served, and a new assignment is not paused. Its records come
+ * again after the seek, also the first of a partition. */
 static int serve_events(struct runtime *rt, struct err *err)
 {
     struct record rec;
@@ -121,8 +122,12 @@ static int serve_events(struct runtime *rt, struct err *err)
 
     if (!rt->consumer)
         return 0;
-    while ((got = consumer_poll(rt->consumer, 0, &rec, err)) > 0)
+    while ((got = consumer_poll(rt->consumer, 0, &rec, err)) > 0) {
+        struct part *part = part_find(rt, rec.topic, rec.partition);
+        if (part && part->assigned && part->next < 0)
+            part->next = part->done = rec.offset;
         record_done(&rec);
+    }
     return got < 0 && err_class(err->code) == ERR_FATAL ? -1 : 0;
 }
 

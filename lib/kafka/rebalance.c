@@ -54,6 +54,16 @@ static int resolve_committed(struct consumer *consumer, rd_kafka_topic_partition
     return 0;
 }
 
+/* The library keeps a partition paused when it is taken away and given again, and whoever paused it
+ * knows nothing of it any more: it would never be read. What was never paused here is no error. */
+static void unpause(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_copy(list);
+
+    rd_kafka_resume_partitions(consumer->rk, all);
+    drop(&all);
+}
+
 static int begin(struct consumer *consumer, rd_kafka_topic_partition_list_t *list, struct err *err)
 {
     struct partition_at *parts = to_parts(consumer, list);
@@ -69,6 +79,7 @@ static int begin(struct consumer *consumer, rd_kafka_topic_partition_list_t *lis
         return err_wrap(err, "assignment of %d partitions", list->cnt);
     if (resolve_committed(consumer, list, err) < 0)
         return -1;
+    unpause(consumer, list);
     rd_kafka_resp_err_t code = rd_kafka_assign(consumer->rk, list);
     if (code)
         return bus_fail(err, consumer->rk, &consumer->reason, code, "beginning an assignment");

@@ -179,6 +179,25 @@ static void a_poll_error_pauses_and_goes_on(void **state)
     end(rt);
 }
 
+static void records_of_an_assignment_that_comes_during_recovery_come_again(void **state)
+{
+    struct runtime *rt = open_runtime(&batch_stage);
+
+    (void)state;
+    turns(rt, 5);
+    bus_memory_fail_polls(1, ERR_BROKER);
+    turns(rt, 1);
+    assert_int_equal(bus_memory_paused(TOPIC_submissions), 24);
+    bus_memory_rebalance(true);
+    append(3);
+    turns(rt, 5);
+    assert_int_equal(bus_memory_paused(TOPIC_submissions), 0);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 0);
+    turns(rt, 100);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
+    end(rt);
+}
+
 static void a_fatal_error_ends_the_process_with_70(void **state)
 {
     struct runtime *rt = open_runtime(&batch_stage);
@@ -383,6 +402,7 @@ int main(void)
         TEST(a_systemic_error_repeats_the_batch_and_skips_nothing),
         TEST(a_failed_delivery_is_sent_again_without_the_stage),
         TEST(a_poll_error_pauses_and_goes_on),
+        TEST(records_of_an_assignment_that_comes_during_recovery_come_again),
         TEST(a_fatal_error_ends_the_process_with_70),
         TEST(a_broker_that_is_away_at_start_is_waited_for),
         TEST(marks_of_a_two_phase_stage_follow_the_acknowledgements),

@@ -487,6 +487,39 @@ static void a_second_member_takes_partitions_and_the_first_is_told(void **state)
     consumer_close(second);
 }
 
+static void a_pause_ends_with_its_assignment(void **state)
+{
+    struct bus_config with = config("paused."), other = config("paused.");
+    struct hook_state hook = {.offset = BUS_EARLIEST};
+    struct consumer_hooks hooks = {on_assign, on_revoke, &hook};
+    struct consumer *first, *second;
+    struct record record;
+    int got = 0;
+
+    (void)state;
+    other.client_id = "test-2";
+    make_topic(&with, 2);
+    for (int32_t p = 0; p < 2; p++)
+        produce_numbers(&with, p, 0, 1);
+    first = join(&with, &hooks);
+    expect_number(first, 0);
+    assert_ok(consumer_pause(first, NULL, 0, &err), err);
+    second = join(&other, NULL);
+    for (int64_t until = now_ms() + 15000; hook.calls < 2 && now_ms() < until;) {
+        poll_and_drop(first, false);
+        poll_and_drop(second, false);
+    }
+    assert_int_equal(hook.calls, 2);
+    for (int64_t until = now_ms() + 5000; got == 0 && now_ms() < until;) {
+        poll_and_drop(second, false);
+        got = consumer_poll(first, 20, &record, &err);
+    }
+    assert_int_equal(got, 1); /* its half again, from the first record on */
+    record_done(&record);
+    consumer_close(first);
+    consumer_close(second);
+}
+
 static void an_offset_outside_of_the_log_is_never_replaced(void **state)
 {
     struct bus_config with = config("range.");
@@ -666,6 +699,7 @@ int main(void)
         cmocka_unit_test(a_value_beyond_the_limit_is_refused_at_once),
         cmocka_unit_test(a_group_goes_on_at_its_commit_and_rejoins_at_once),
         cmocka_unit_test(pause_resume_and_seek),
+        cmocka_unit_test(a_pause_ends_with_its_assignment),
         cmocka_unit_test(a_seek_waits_for_a_starved_library),
         cmocka_unit_test(a_hook_chooses_the_start_and_may_fail_for_a_while),
         cmocka_unit_test(a_second_member_takes_partitions_and_the_first_is_told),
