@@ -101,6 +101,7 @@ def judge_end(parts):
     for name in ("hello", "after", "killed"):
         text = parts.get(name, "")
         check("groups 0" in text and "processes 0" in text, f"{name}: no group and no process is left", text)
+        check(re.search(r"^ahead [0-2]$", text, re.M), f"{name}: no more groups than two are kept for jobs to come", text)
     text = parts.get("after", "")
     check(before and f"mounts {before[1]}\n" in text + "\n", "after: no mount is left", text)
     text = parts.get("stop", "")

@@ -37,12 +37,15 @@ stop() {
     wait_until 30 gone "$launcher"
     gone "$launcher" && echo "launcher ended"
 }
-no_group() { ! find $service -mindepth 1 -type d -name 'job-*' | grep -q .; }
+# Of jobs: a group that was made ahead has no limit yet.
+groups() { grep -Lx max $service/rustbox-*/job-*/memory.max 2>/dev/null; }
+no_group() { [ -z "$(groups)" ]; }
 run() { timeout 60 rustbox-box-run --socket $socket "$@"; }
 # What is left once 5 s have passed, or as soon as it is nothing: a verdict does not wait for its sandbox to be taken down.
 leftovers() {
     wait_until 5 no_group
-    echo "groups $(find $service -mindepth 1 -type d -name 'job-*' | wc -l)"
+    echo "groups $(groups | wc -l)"
+    echo "ahead $(grep -lx max $service/rustbox-*/job-*/memory.max 2>/dev/null | wc -l)"
     echo "processes $(ps -o user,args | grep -c '[/]box/main')"
     echo "mounts $(wc -l </proc/$launcher/mountinfo)"
 }
