@@ -123,12 +123,6 @@ void child_blank(int sync_fd, uint32_t layers)
         child_fail(sync_fd, "name the sandbox");
 }
 
-static int namespaces(const struct child_spec *spec)
-{
-    bool net = spec->net_made || spec->net_ns >= 0 || (spec->layers & LAYER_NETWORK);
-    return CLONE_NEWNS | (net ? 0 : CLONE_NEWNET);
-}
-
 void child_mount_fresh(const struct child_spec *spec)
 {
     mount_tmpfs(spec, "tmp", spec->tmp_mount, spec->limits.tmp_bytes / BYTES_PER_INODE,
@@ -143,7 +137,7 @@ static void build_root(const struct child_spec *spec)
     if (spec->layers & LAYER_VIEW)
         host_root = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     /* A copy of the template, a handful of mounts, instead of a copy of all that the host has. */
-    if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(namespaces(spec)) != 0)
+    if (setns(spec->root_ns, CLONE_NEWNS) != 0 || unshare(CLONE_NEWNS) != 0)
         child_fail(sync, "enter the root");
     child_mount_fresh(spec);
     const char *options = spec->layers & LAYER_HIDEPID ? "" : "hidepid=2,subset=pid";
@@ -271,8 +265,6 @@ _Noreturn void child_init(const struct child_spec *spec)
     prctl(PR_SET_NAME, "init");
     if (getpid() != 1 && !(spec->layers & LAYER_PID))
         child_fail(spec->sync_fd, "make a pid namespace");
-    if (spec->net_ns >= 0 && setns(spec->net_ns, CLONE_NEWNET) != 0)
-        child_fail(spec->sync_fd, "enter a network namespace");
     spec->at[STEP_init] = child_now_ns();
     keep_descriptors(spec);
     reset_signals();

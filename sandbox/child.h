@@ -20,9 +20,7 @@ enum step {
 };
 
 struct child_spec {
-    int net_ns;    /* an earlier run's; -1 = one of its own */
-    bool net_made; /* which the init has already */
-    int root_ns;   /* mount namespace with the language's read-only root and nothing else */
+    int root_ns; /* mount namespace with the language's read-only root and nothing else */
     int sync_fd;
     int stdin_fd, stdout_fd, stderr_fd; /* the payload's, which gets them later: CHILD_OUTFIT */
     int tmp_mount, shm_mount;   /* what to mount instead of fresh ones: escape tests; else -1 */

@@ -96,8 +96,7 @@ static int start(struct maker *maker, struct err *err)
 
 int maker_open(struct maker *maker, uint32_t layers_off, struct err *err)
 {
-    *maker = (struct maker){
-        .fd = -1, .program = make_program(err), .layers_off = layers_off, .net = true};
+    *maker = (struct maker){.fd = -1, .program = make_program(err), .layers_off = layers_off};
     return maker->program < 0 ? -1 : start(maker, err);
 }
 
@@ -120,12 +119,11 @@ static int open_pair(struct maker_blank *blank, struct err *err)
     return err_sys(err, ERR_SYSTEM, "ask for credentials");
 }
 
-/* For a job of the latest one's kind, most likely. A maker that is gone is started anew, once.
- */
+/* A maker that is gone is started anew, once. */
 static int order_blank(struct maker *maker, struct err *err)
 {
     struct maker_blank blank;
-    uint32_t layers = maker->layers_off | (maker->net ? 0 : LAYER_NETWORK);
+    uint32_t layers = maker->layers_off;
     struct iovec part = {&layers, sizeof layers};
     if (open_pair(&blank, err) != 0)
         return -1;
@@ -246,7 +244,6 @@ int maker_clone(struct maker *maker, const struct child_spec *spec, struct maker
                 struct err *err)
 {
     int result = -1;
-    maker->net = spec->net_ns < 0;
     /* Those ordered before may be of a maker that died, or of a time without room for them. */
     for (int tries = 0; tries <= MAKER_BLANKS && result != 0; tries++) {
         if (maker->blank_count == 0 && order_blank(maker, err) != 0)

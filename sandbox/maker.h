@@ -22,7 +22,6 @@ struct maker {
     int fd;      /* its pair */
     int program; /* the file that it executes */
     uint32_t layers_off;
-    bool net; /* the latest sandbox needed a network namespace of its own */
     struct maker_blank blanks[MAKER_BLANKS]; /* ordered, the oldest first */
     size_t blank_count;
 };

@@ -35,7 +35,6 @@ static _Noreturn void be_blank(int pair, uint32_t layers)
         maker_unpack(&order, body, (size_t)got - sizeof order, fds, fd_count, &room, &spec) != 0)
         _exit(126);
     spec.sync_fd = pair;
-    spec.net_made = !(layers & LAYER_NETWORK);
     child_init(&spec);
 }
 

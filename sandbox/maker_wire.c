@@ -42,7 +42,6 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
                                   .layers = spec->layers,
                                   .landlock_abi = spec->landlock_abi,
                                   .instructions = prog->len,
-                                  .net = spec->net_ns >= 0,
                                   .tmp = spec->tmp_mount >= 0,
                                   .shm = spec->shm_mount >= 0,
                                   .stays = spec->last_pid >= 0,
@@ -56,7 +55,7 @@ int maker_pack(const struct child_spec *spec, struct maker_order *order,
     order->words_bytes = (uint32_t)(*body_bytes - filter_bytes);
     memcpy(order->source, spec->source, strlen(spec->source) + 1);
     fds[MAKER_ROOT] = spec->root_ns;
-    const int more[] = {spec->net_ns, spec->tmp_mount, spec->shm_mount, spec->last_pid};
+    const int more[] = {spec->tmp_mount, spec->shm_mount, spec->last_pid};
     *fd_count = MAKER_MORE;
     for (size_t i = 0; i < COUNT_OF(more); i++)
         if (more[i] >= 0)
@@ -104,7 +103,7 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
                           room->words + MAKER_WORDS_MAX};
     room->commands = (struct toolchain_phase){.family = FILTER_NATIVE};
     size_t more = MAKER_MORE;
-    int net = order->net ? (int)more++ : -1, tmp = order->tmp ? (int)more++ : -1;
+    int tmp = order->tmp ? (int)more++ : -1;
     int shm = order->shm ? (int)more++ : -1, last_pid = order->stays ? (int)more++ : -1;
     if (order->instructions > MAKER_FILTER_MAX || fd_count != more ||
         body_bytes != filter_bytes + order->words_bytes || take_words(&words, &room->commands) != 0)
@@ -120,7 +119,6 @@ int maker_unpack(const struct maker_order *order, const char *body, size_t body_
                                .stderr_fd = -1,
                                .tmp_mount = tmp < 0 ? -1 : fds[tmp],
                                .shm_mount = shm < 0 ? -1 : fds[shm],
-                               .net_ns = net < 0 ? -1 : fds[net],
                                .last_pid = last_pid < 0 ? -1 : fds[last_pid],
                                .group = &room->group,
                                .commands = &room->commands,

@@ -1,13 +1,12 @@
-/* What the launcher and the maker of its sandboxes (maker.h) say to each other, on a SOCK_SEQPACKET
+/* What the launcher and the maker of its sandboxes (maker.h) say to each other, on SOCK_SEQPACKET
  * pairs. Both come from one build (the maker is part of the launcher's own file), so structs travel
  * as they are.
  *
- *   launcher -> maker  a uint32_t, the layers that are off (the network's also when the blank will
- * be given a namespace), with the far end of a pair: a blank is wanted there. On that pair: blank
- * -> launcher  one int32_t, 0: it is there; or the maker's, the errno that the clone had launcher
- * -> blank  one maker_order, the filter's instructions and the command's words behind it, with the
- * descriptors of the sandbox: from here it is the init (child.h)
- */
+ *   launcher -> maker  a uint32_t, the layers that are off, with the far end of a pair: a blank is
+ *                      wanted there. On that pair:
+ *   blank -> launcher  an int32_t, 0: it is there; or the maker's, the errno that the clone had
+ *   launcher -> blank  a maker_order, the filter's instructions and the command's words behind it,
+ *                      with the descriptors of the sandbox: from here it is the init (child.h) */
 #pragma once
 #include "sandbox/child.h"
 
@@ -21,16 +20,16 @@
 /* Places in the descriptors of an order. */
 enum maker_fd {
     MAKER_ROOT,
-    MAKER_MORE /* network namespace, /tmp, /dev/shm, last number, those of them that there are */
+    MAKER_MORE /* /tmp, /dev/shm, last number, those of them that there are */
 };
-#define MAKER_FDS_MAX (MAKER_MORE + 4)
+#define MAKER_FDS_MAX (MAKER_MORE + 3)
 
 struct maker_order {
     struct limits limits;
     uint32_t uid, layers;
     int32_t landlock_abi;
     uint32_t instructions, words_bytes;
-    bool net, tmp, shm, stays, compile, template;
+    bool tmp, shm, stays, compile, template;
     char source[64];
 };
 

@@ -169,7 +169,6 @@ static void reset(struct phase *phase, const struct phase_start *start)
     phase->own_binary = strncmp(commands->steps[0][0], "/box/", 5) == 0;
     phase->spec = (struct child_spec){
         .root_ns = host->roots[start->language][start->compile],
-        .net_ns = -1,
         .last_pid = start->shelf && !(host->config.layers_off & STAY_NEEDS) ? host->last_pid : -1,
         .tmp_mount = -1,
         .stdin_fd = start->stdin_fd,
@@ -294,8 +293,7 @@ static void leave(struct phase *phase)
         &phase->listener, &phase->outputs[0].watch, &phase->outputs[1].watch};
     int *fds[] = {&phase->sync_fd,        &phase->timer_fd,        &phase->listener_fd,
                   &phase->spec.shm_mount, &phase->outputs[0].pipe, &phase->outputs[1].pipe,
-                  &phase->box_mount,      &phase->root_fd,         &phase->mnt_ns,
-                  &phase->spec.net_ns};
+                  &phase->box_mount,      &phase->root_fd,         &phase->mnt_ns};
     for (size_t i = 0; i < COUNT_OF(watches); i++)
         loop_remove(&phase->host->loop, watches[i]);
     phase_close_far(phase);

@@ -293,7 +293,7 @@ static bool say_go(const struct phase *phase)
 static void let_go(struct phase *phase)
 {
     int *fds[] = {&phase->root_fd, &phase->mnt_ns, &phase->box_mount,
-                  phase->compile ? NULL : &phase->tmp_mount, &phase->spec.net_ns};
+                  phase->compile ? NULL : &phase->tmp_mount};
     for (size_t i = 0; i < COUNT_OF(fds); i++)
         if (fds[i] && *fds[i] >= 0)
             close(take_fd(fds[i]));

@@ -78,8 +78,7 @@ static _Noreturn void become_payload(const struct template_order *order, const i
     struct cgroup group = {CGROUP_NONE};
     for (size_t i = TEMPLATE_GROUPS; i < count; i++)
         group.join[i - TEMPLATE_GROUPS] = fds[i];
-    struct child_spec spec = {.net_ns = -1,
-                              .root_ns = -1,
+    struct child_spec spec = {.root_ns = -1,
                               .sync_fd = fds[TEMPLATE_SYNC],
                               .stdin_fd = fds[TEMPLATE_STDIN],
                               .stdout_fd = fds[TEMPLATE_STDOUT],

@@ -14,10 +14,9 @@ static struct toolchain_phase commands = {.steps = {first, second, NULL}, .env =
 static struct filter filter = {.prog = {.len = COUNT_OF(code), .filter = code}};
 static int64_t at[STEP_COUNT];
 
-static struct child_spec sample(int net_ns)
+static struct child_spec sample(void)
 {
-    return (struct child_spec){.net_ns = net_ns,
-                               .root_ns = 10,
+    return (struct child_spec){.root_ns = 10,
                                .sync_fd = 17,
                                .stdin_fd = 14,
                                .stdout_fd = 15,
@@ -71,40 +70,37 @@ static void same_list(const char *const *got, const char *const *wanted)
 static void there_and_back(void **state)
 {
     (void)state;
-    for (int net_ns = -1; net_ns < 41; net_ns += 41) {
-        struct child_spec spec = sample(net_ns), got;
-        pack(&spec);
-        assert_int_equal(unpack(&got), 0);
-        assert_int_equal(got.net_ns, net_ns < 0 ? -1 : net_ns);
-        const int fds[] = {got.root_ns, got.tmp_mount, got.shm_mount, got.last_pid};
-        for (int i = 0; i < 4; i++)
-            assert_int_equal(fds[i], 10 + i);
-        assert_int_equal(got.sync_fd, -1); /* the blank's own */
-        /* Not there yet when an init is ordered. */
-        assert_true(got.stdin_fd == -1 && got.stdout_fd == -1 && got.stderr_fd == -1);
-        for (int i = 0; i < CGROUP_DIRS; i++)
-            assert_true(got.group->dirs[i] == -1 && got.group->join[i] == -1);
-        assert_int_equal(got.group->oom_fd, -1);
-        same_list(got.commands->steps[0], first);
-        same_list(got.commands->steps[1], second);
-        assert_null(got.commands->steps[2]);
-        same_list(got.commands->env, env);
-        assert_int_equal(got.filter->prog.len, COUNT_OF(code));
-        assert_memory_equal(got.filter->prog.filter, code, sizeof code);
-        assert_string_equal(got.source, "main.c");
-        assert_memory_equal(&got.limits, &spec.limits, sizeof got.limits);
-        assert_true(got.compile && !got.template);
-        assert_int_equal(got.uid, spec.uid);
-        assert_int_equal(got.landlock_abi, 6);
-        assert_int_equal(got.layers, LAYER_UTS);
-        assert_non_null(got.at);
-    }
+    struct child_spec spec = sample(), got;
+    pack(&spec);
+    assert_int_equal(unpack(&got), 0);
+    const int fds[] = {got.root_ns, got.tmp_mount, got.shm_mount, got.last_pid};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(fds[i], 10 + i);
+    assert_int_equal(got.sync_fd, -1); /* the blank's own */
+    /* Not there yet when an init is ordered. */
+    assert_true(got.stdin_fd == -1 && got.stdout_fd == -1 && got.stderr_fd == -1);
+    for (int i = 0; i < CGROUP_DIRS; i++)
+        assert_true(got.group->dirs[i] == -1 && got.group->join[i] == -1);
+    assert_int_equal(got.group->oom_fd, -1);
+    same_list(got.commands->steps[0], first);
+    same_list(got.commands->steps[1], second);
+    assert_null(got.commands->steps[2]);
+    same_list(got.commands->env, env);
+    assert_int_equal(got.filter->prog.len, COUNT_OF(code));
+    assert_memory_equal(got.filter->prog.filter, code, sizeof code);
+    assert_string_equal(got.source, "main.c");
+    assert_memory_equal(&got.limits, &spec.limits, sizeof got.limits);
+    assert_true(got.compile && !got.template);
+    assert_int_equal(got.uid, spec.uid);
+    assert_int_equal(got.landlock_abi, 6);
+    assert_int_equal(got.layers, LAYER_UTS);
+    assert_non_null(got.at);
 }
 
 static void no_environment(void **state)
 {
     (void)state;
-    struct child_spec spec = sample(-1), got;
+    struct child_spec spec = sample(), got;
     struct toolchain_phase bare = {.steps = {second, NULL}, .env = no_env};
     spec.commands = &bare;
     pack(&spec);
@@ -117,7 +113,7 @@ static void no_environment(void **state)
 static void torn(void **state)
 {
     (void)state;
-    struct child_spec spec = sample(41), got;
+    struct child_spec spec = sample(), got;
     pack(&spec);
     const struct packed whole = packed;
     for (packed.body_bytes = 0; packed.body_bytes < whole.body_bytes; packed.body_bytes++) {
@@ -151,7 +147,7 @@ static void too_long(void **state)
     memset(word, 'x', sizeof word - 1);
     const char *const words[] = {word, NULL}, *const empty[] = {"a", "", NULL};
     struct toolchain_phase bare = {.steps = {words, NULL}, .env = no_env};
-    struct child_spec spec = sample(-1);
+    struct child_spec spec = sample();
     struct err err = {0};
     spec.commands = &bare;
     assert_err(maker_pack(&spec, &packed.order, packed.body, &packed.body_bytes, packed.fds,
