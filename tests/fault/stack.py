@@ -54,6 +54,14 @@ class Stack:
                     name, _, value = line.partition("=")
                     self.env[name] = value.strip("'\"")
 
+    def last_words(self, lines=15):
+        """Says the end of every process's log: a private stack's logs go with it."""
+        for name in SERVICES:
+            path = os.path.join(self.dir, "log", name, "current")
+            if os.path.exists(path):
+                with open(path, errors="replace") as file:
+                    say(f"the last lines of {name}:\n" + "".join(file.readlines()[-lines:]))
+
     def pid(self, name):
         try:
             with open(os.path.join(self.dir, "service", name, "supervise", "pid")) as file:
