@@ -107,25 +107,13 @@ static void forget(struct maker_blank *blank)
     *blank = (struct maker_blank){-1, -1};
 }
 
-static int open_pair(struct maker_blank *blank, struct err *err)
-{
-    int pair[2], on = 1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return err_sys(err, ERR_SYSTEM, "socketpair");
-    *blank = (struct maker_blank){pair[0], pair[1]};
-    if (setsockopt(blank->near, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0)
-        return 0;
-    forget(blank);
-    return err_sys(err, ERR_SYSTEM, "ask for credentials");
-}
-
 /* A maker that is gone is started anew, once. */
 static int order_blank(struct maker *maker, struct err *err)
 {
     struct maker_blank blank;
     uint32_t layers = maker->layers_off;
     struct iovec part = {&layers, sizeof layers};
-    if (open_pair(&blank, err) != 0)
+    if (pass_pair(&blank.near, &blank.far, err) != 0)
         return -1;
     for (int tries = 0; tries < 2; tries++) {
         if (maker->pid == 0 && start(maker, err) != 0)

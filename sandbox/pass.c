@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 union room {
     struct cmsghdr head;
@@ -66,4 +67,20 @@ ssize_t pass_credentials(int socket, void *bytes, size_t size, int flags, struct
     if (sent && sent->cmsg_level == SOL_SOCKET && sent->cmsg_type == SCM_CREDENTIALS)
         memcpy(from, CMSG_DATA(sent), sizeof *from);
     return got;
+}
+
+int pass_pair(int *near, int *far, struct err *err)
+{
+    int pair[2], on = 1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_sys(err, ERR_SYSTEM, "socketpair");
+    if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0) {
+        *near = pair[0];
+        *far = pair[1];
+        return 0;
+    }
+    (void)err_sys(err, ERR_SYSTEM, "ask for credentials");
+    close(pair[0]);
+    close(pair[1]);
+    return -1;
 }

@@ -96,14 +96,10 @@ static int share_mounts(struct phase *phase, struct err *err)
  * is a fresh one. */
 static int order_init(struct phase *phase, struct idle *idle, struct far_ends *far, struct err *err)
 {
-    int pair[2], on = 1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return err_sys(err, ERR_SYSTEM, "socketpair");
-    phase->sync_fd = pair[0];
-    phase->spec.sync_fd = far->sync = pair[1];
+    if (pass_pair(&phase->sync_fd, &far->sync, err) != 0)
+        return -1;
+    phase->spec.sync_fd = far->sync;
     phase->timer_fd = take_fd(&idle->timer_fd);
-    if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
-        return err_sys(err, ERR_SYSTEM, "ask for credentials");
     if (shelf_order(idle, &phase->spec, err) != 0)
         return -1;
     phase->init = idle->init;

@@ -150,18 +150,18 @@ static bool to_be_kept(const struct shelf *shelf, const struct phase *phase)
     return phase->stays && phase->init_fd >= 0 && wanted && room && clean;
 }
 
-bool shelf_put(struct shelf *shelf, struct phase *phase)
+void shelf_put(struct shelf *shelf, struct phase *phase)
 {
     struct host *host = phase->host;
     struct loop *loop = &host->loop;
     struct err err;
     if (!to_be_kept(shelf, phase))
-        return false;
+        return;
     struct idle *idle = calloc(1, sizeof *idle);
     struct remains *remains = idle ? remains_new(host) : NULL;
     if (!remains) {
         free(idle);
-        return false;
+        return;
     }
     *idle = (struct idle){.host = host,
                           .shelf = shelf,
@@ -181,9 +181,8 @@ bool shelf_put(struct shelf *shelf, struct phase *phase)
         loop_remove(loop, &idle->init_watch);
         loop_remove(loop, &idle->timer);
         shelf_end(idle);
-        return true;
+        return;
     }
     shelf->idle[shelf->count++] = idle;
     host->idle_sandboxes++;
-    return true;
 }

@@ -41,9 +41,8 @@ bool shelf_first(struct shelf *shelf); /* true once: nothing of it has run yet *
 struct idle *shelf_take(struct shelf *shelf, const struct limits *limits);
 /* Tells its init of a run. The descriptors of spec are not taken. */
 int shelf_order(const struct idle *idle, const struct child_spec *spec, struct err *err) MUST_CHECK;
-/* Takes the sandbox of a phase that is over; false = it is not to be kept and all stays as it is.
- */
-bool shelf_put(struct shelf *shelf, struct phase *phase);
+/* Takes the sandbox of a phase that is over, if it is to be kept; else all stays as it is. */
+void shelf_put(struct shelf *shelf, struct phase *phase);
 void shelf_end(struct idle *idle); /* one that was taken; its init too, if it is still its own */
 /* Whether a run ended so that another may follow in its sandbox. Pure. */
 bool shelf_clean(const struct evidence *ev, uint32_t required);
