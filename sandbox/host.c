@@ -183,7 +183,11 @@ bool host_replenish(struct host *host)
 bool host_idle(void *context)
 {
     struct host *host = context;
+    struct err err;
     if (host->busy > 0)
+        return false;
+    if (!remains_full(host) && loop_now_ns() < host->rest_until_ns &&
+        remains_later(host, host->rest_until_ns, &err) == 0)
         return false;
     return remains_work(host) || host_replenish(host) || (host->warm && warm_fill(host));
 }
@@ -192,6 +196,12 @@ void host_has_work(struct host *host)
 {
     host->loop.idle = host_idle;
     host->loop.idle_context = host;
+}
+
+void host_rest(struct host *host)
+{
+    host->rest_until_ns = loop_now_ns() + host->config.rest_ms * INT64_C(1000000);
+    host_has_work(host);
 }
 
 void host_close(struct host *host)

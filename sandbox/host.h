@@ -25,6 +25,7 @@ struct host_config {
     struct cache_limits cache;
     bool template_python; /* run Python in forks of a template where that is possible */
     uint32_t template_jobs, template_minutes; /* when a template is replaced */
+    uint32_t rest_ms;    /* without a job, before work that was put off is done */
     uint32_t warm;       /* sandboxes kept ready for each language that was asked for; 0 = none */
     uint32_t layers_off; /* enum child_layer, test builds only */
 };
@@ -54,6 +55,7 @@ struct host {
     void (*room)(void *);            /* called when jobs may start again (remains.h); NULL = none */
     void *room_context;
     uint32_t idle_sandboxes;       /* of all shelves */
+    int64_t rest_until_ns;         /* put-off work waits until then */
     uint32_t busy;                 /* phases that have a job: put-off work waits for their end */
     uint64_t phases, built_serial; /* counted; names what was built */
     uint32_t next_uid;
@@ -65,6 +67,7 @@ int host_open(const struct host_config *config, struct host *host, struct err *e
 void host_close(struct host *host);
 bool host_idle(void *context); /* one piece of put-off work; false = nothing is left */
 void host_has_work(struct host *host);
+void host_rest(struct host *host); /* when the last job has ended */
 /* Makes what is kept ahead of sandboxes, if some lack: whether it did. */
 bool host_replenish(struct host *host);
 /* A user id nobody else has; 0 = none left. host_uid_put only when nothing can run under it. */

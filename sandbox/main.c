@@ -18,6 +18,10 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#define SLOTS_MAX 1024
+#define REST_MAX_MS 60000
+#define RENEW_MAX 1000000 /* jobs, minutes */
+
 static const char help[] =
     "usage: rustbox-box [options]\n"
     "  --socket PATH      listen here (default /run/rustbox/box.sock)\n"
@@ -29,6 +33,9 @@ static const char help[] =
     "  --permissive       run although required isolation is missing; marks every verdict\n"
     "  --warm N           keep N sandboxes ready for each language that was asked for, each used\n"
     "                     once (default 0, at most 16)\n"
+    "  --rest MS          make them, and take down what remains of others, only when no job ran\n"
+    "                     for so long: a verdict is then on its way over the same processors\n"
+    "                     (milliseconds, default 3, at most 60000)\n"
     "  --cache-bytes N    memory for compiled programs, each found again by its own project only\n"
     "                     (default 268435456; 0 = compile every time)\n"
     "  --cache-entries N  compiled programs kept of one project (default 256, at most 4096)\n"
@@ -73,24 +80,6 @@ static int set_path(const char *name, const char *text, char out[HOST_PATH], str
     return 0;
 }
 
-static int set_slots(const char *text, struct host_config *config, struct err *err)
-{
-    uint64_t slots;
-    if (span_u64(span_text(text), &slots) != 0 || slots < 1 || slots > 1024)
-        return err_set(err, ERR_CONFIG, "--slots must be between 1 and 1024");
-    config->slots = (uint32_t)slots;
-    return 0;
-}
-
-static int set_warm(const char *text, struct host_config *config, struct err *err)
-{
-    uint64_t warm;
-    if (span_u64(span_text(text), &warm) != 0 || warm > WARM_MAX)
-        return err_set(err, ERR_CONFIG, "--warm must be between 0 and %d", WARM_MAX);
-    config->warm = (uint32_t)warm;
-    return 0;
-}
-
 static int set_cache(const char *bytes, const char *entries, struct cache_limits *cache,
                      struct err *err)
 {
@@ -122,11 +111,12 @@ static int set_template(const char *text, struct host_config *config, struct err
     return 0;
 }
 
-static int set_count(const char *name, const char *text, uint32_t *out, struct err *err)
+static int set_count(const char *name, const char *text, uint32_t low, uint32_t high, uint32_t *out,
+                     struct err *err)
 {
     uint64_t number;
-    if (span_u64(span_text(text), &number) != 0 || number < 1 || number > 1000000)
-        return err_set(err, ERR_CONFIG, "--%s must be between 1 and 1000000", name);
+    if (span_u64(span_text(text), &number) != 0 || number < low || number > high)
+        return err_set(err, ERR_CONFIG, "--%s must be between %u and %u", name, low, high);
     *out = (uint32_t)number;
     return 0;
 }
@@ -165,6 +155,7 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
                                             {"group", 1, NULL, 'g'},
                                             {"permissive", 0, NULL, 'p'},
                                             {"warm", 1, NULL, 'w'},
+                                            {"rest", 1, NULL, 'r'},
                                             {"cache-bytes", 1, NULL, 'b'},
                                             {"cache-entries", 1, NULL, 'e'},
                                             {"prebuilt", 1, NULL, 'P'},
@@ -184,7 +175,7 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
         else if (option == 'd')
             result = set_path("state-dir", optarg, config->state_dir, err);
         else if (option == 'n')
-            result = set_slots(optarg, config, err);
+            result = set_count("slots", optarg, 1, SLOTS_MAX, &config->slots, err);
         else if (option == 'u')
             result = find_id(optarg, false, &config->allowed_uid, err);
         else if (option == 'g')
@@ -192,7 +183,9 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
         else if (option == 'p')
             config->permissive = true;
         else if (option == 'w')
-            result = set_warm(optarg, config, err);
+            result = set_count("warm", optarg, 0, WARM_MAX, &config->warm, err);
+        else if (option == 'r')
+            result = set_count("rest", optarg, 0, REST_MAX_MS, &config->rest_ms, err);
         else if (option == 'b')
             result = set_cache(optarg, NULL, &config->cache, err);
         else if (option == 'e')
@@ -202,9 +195,10 @@ static int parse(int argc, char **argv, struct host_config *config, bool *check,
         else if (option == 't')
             result = set_template(optarg, config, err);
         else if (option == 'j')
-            result = set_count("template-jobs", optarg, &config->template_jobs, err);
+            result = set_count("template-jobs", optarg, 1, RENEW_MAX, &config->template_jobs, err);
         else if (option == 'm')
-            result = set_count("template-minutes", optarg, &config->template_minutes, err);
+            result =
+                set_count("template-minutes", optarg, 1, RENEW_MAX, &config->template_minutes, err);
         else if (option == 'c')
             *check = true;
 #ifdef RUSTBOX_TEST_LAYERS
@@ -287,7 +281,8 @@ static void hold_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-    struct host_config config = {.socket_path = "/run/rustbox/box.sock",
+    struct host_config config = {.rest_ms = 3,
+                                 .socket_path = "/run/rustbox/box.sock",
                                  .state_dir = "/run/rustbox-box",
                                  .cache = {.bytes = CACHE_BYTES_DEFAULT,
                                            .project_entries = CACHE_PROJECT_ENTRIES_DEFAULT,

@@ -462,6 +462,6 @@ void phase_finish(struct phase *phase)
     phase->at[STEP_done] = loop_now_ns();
     phase->active = false;
     phase->host->busy -= phase->given;
-    host_has_work(phase->host);
+    host_rest(phase->host);
     phase->done(phase);
 }

@@ -47,12 +47,17 @@ static bool reap(struct remains *remains, bool wait)
     return true;
 }
 
+int remains_later(struct host *host, int64_t at_ns, struct err *err)
+{
+    return loop_timer(host->remains.timer_fd, at_ns, err);
+}
+
 /* Comes back to it later. */
 static bool put_off(struct remains *remains)
 {
     struct err err;
     remains->busy_until_ns = loop_now_ns() + PAUSE_NS;
-    return loop_timer(remains->host->remains.timer_fd, remains->busy_until_ns, &err) == 0;
+    return remains_later(remains->host, remains->busy_until_ns, &err) == 0;
 }
 
 static void on_timer(struct watch *watch, uint32_t events)

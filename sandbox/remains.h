@@ -28,7 +28,7 @@ struct remains {
 struct remains_list {
     struct remains *first, **end;
     size_t count;
-    struct watch timer; /* for those that are busy */
+    struct watch timer; /* for those that are busy, and for the host's rest */
     int timer_fd;
 };
 
@@ -45,5 +45,7 @@ void remains_fd(struct remains *remains, int *fd);
 void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd);
 /* One piece of work; false = there is none, or all that is left waits. */
 bool remains_work(struct host *host);
+/* Looks again at that time (CLOCK_MONOTONIC). */
+int remains_later(struct host *host, int64_t at_ns, struct err *err) MUST_CHECK;
 /* Whether no job may start. When that ends, host->room is called. */
 bool remains_full(const struct host *host);

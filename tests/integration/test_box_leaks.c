@@ -74,14 +74,18 @@ static double seconds_now(void)
 struct way {
     const char *tier; /* of most of its jobs, "hit" = a compile found in the cache */
     enum language language;
-    const char *extra[5], *echo, *ends;
+    const char *extra[7], *echo, *ends;
 };
 
 #define PY_ECHO "import sys\nsys.stdout.write(sys.stdin.read())\n"
 #define PY_ENDS "import os\nos.kill(os.getpid(), 9)\n"
 static const struct way ways[] = {
     {"cold", LANGUAGE_python, {"--template", "python=0"}, PY_ECHO, PY_ENDS},
-    {"warm", LANGUAGE_python, {"--template", "python=0", "--warm", "2"}, PY_ECHO, PY_ENDS},
+    {"warm",
+     LANGUAGE_python,
+     {"--template", "python=0", "--warm", "2", "--rest", "0"},
+     PY_ECHO,
+     PY_ENDS},
     {"template", LANGUAGE_python, {"--warm", "0"}, PY_ECHO, PY_ENDS},
     {"hit",
      LANGUAGE_c,
@@ -203,11 +207,27 @@ static void test_tier(void **state)
     box_fixture_stop(&fixture);
 }
 
+/* Nothing is made ahead before no job ran for so long. */
+static void test_rest(void **state)
+{
+    (void)state;
+    const char *const extra[] = {"--warm", "1", "--rest", "60000", "--template", "python=0", NULL};
+    struct evidence ev;
+    box_fixture_start(&fixture, extra);
+    for (int i = 0; i < 3; i++) {
+        run_one(PY_ECHO, "in", CAUSE_normal_exit, &ev);
+        assert_string_equal(ev.tier, "cold");
+        at_rest(NULL);
+    }
+    box_fixture_stop(&fixture);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(ways) + 1] = {cmocka_unit_test(test_tier)};
+    struct CMUnitTest tests[COUNT_OF(ways) + 2] = {cmocka_unit_test(test_tier),
+                                                   cmocka_unit_test(test_rest)};
     for (size_t i = 0; i < COUNT_OF(ways); i++)
-        tests[i + 1] = (struct CMUnitTest){.name = ways[i].tier,
+        tests[i + 2] = (struct CMUnitTest){.name = ways[i].tier,
                                            .test_func = test_no_leak,
                                            .initial_state = (void *)(uintptr_t)&ways[i]};
     return _cmocka_run_group_tests("box_leaks", tests, COUNT_OF(tests), NULL, NULL);
