@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import tempfile
 
+import bench_warm
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 PROGRAMS = os.path.join(TOP, "tests", "bench", "programs")
@@ -172,6 +174,7 @@ def run(options, say):
     if done.returncode:
         raise SystemExit("bench: rustbox-sandbox-bench failed; its message is above")
     result = figures(json.loads(done.stdout))
+    result["kept_ready"] = bench_warm.kept_memory(os.path.join(options.build, "bin"), say)
     if options.plot:
         plot(result, options.plot)
         say(f"plot: {options.plot}")
