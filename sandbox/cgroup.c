@@ -11,12 +11,10 @@
 
 int cgroup_fd_text(int fd, const char *file, char *out, size_t size, struct err *err)
 {
-    size_t used = 0;
-    for (ssize_t got = 1; got > 0 && used < size - 1; used += (size_t)(got > 0 ? got : 0)) {
-        got = pread(fd, out + used, size - 1 - used, (off_t)used);
-        if (got < 0)
-            return err_sys(err, ERR_SYSTEM, "read %s of a control group", file);
-    }
+    ssize_t got = pread(fd, out, size - 1, 0);
+    if (got < 0)
+        return err_sys(err, ERR_SYSTEM, "read %s of a control group", file);
+    size_t used = (size_t)got;
     while (used > 0 && isspace((unsigned char)out[used - 1]))
         used--;
     out[used] = '\0';
@@ -104,23 +102,21 @@ uint64_t cgroup_key(const char *text, const char *key)
 
 static int open_dir(int at, const char *path)
 {
-    return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return openat(at, path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-/* The group in one tree, or in the last ones the launcher's, which all jobs join. */
+/* The group in one tree. */
 static int make_one(const struct cgroup_root *root, size_t i, struct cgroup *out, struct err *err)
 {
     const char *tree = root->backend->trees[i];
-    bool own = i < root->backend->job_dirs;
-    if (own && mkdirat(root->dirs[i], out->name, 0755) != 0)
+    if (mkdirat(root->dirs[i], out->name, 0755) != 0)
         return err_sys(err, ERR_SYSTEM, "make a control group for a job (%s)", tree);
-    if (own && (out->dirs[i] = open_dir(root->dirs[i], out->name)) < 0) {
+    if ((out->dirs[i] = open_dir(root->dirs[i], out->name)) < 0) {
         (void)err_sys(err, ERR_SYSTEM, "open a job's control group");
         unlinkat(root->dirs[i], out->name, AT_REMOVEDIR); /* cgroup_remove needs it open */
         return -1;
     }
-    out->join[i] =
-        openat(own ? out->dirs[i] : root->dirs[i], root->backend->join_file, O_WRONLY | O_CLOEXEC);
+    out->join[i] = openat(out->dirs[i], root->backend->join_file, O_WRONLY | O_CLOEXEC);
     return out->join[i] >= 0 ? 0
                              : err_sys(err, ERR_SYSTEM, "open a job's control group (%s)", tree);
 }
@@ -130,8 +126,8 @@ static int make(struct cgroup_root *root, struct cgroup *out, struct err *err)
     *out = (struct cgroup){CGROUP_NONE, .swap = root->swap};
     snprintf(out->name, sizeof out->name, "job-%llu", (unsigned long long)++root->serial);
     const struct cgroup_backend *backend = root->backend;
-    for (size_t i = 0; backend->trees[i]; i++)
-        if (root->dirs[i] >= 0 && make_one(root, i, out, err) != 0)
+    for (size_t i = 0; i < backend->job_dirs; i++)
+        if (make_one(root, i, out, err) != 0)
             return -1;
     return backend->watch ? backend->watch(out, err) : 0;
 }
@@ -199,6 +195,18 @@ void cgroup_close(struct cgroup *group)
         cleanup_fd(&group->dirs[i]);
         group->dirs[i] = -1;
     }
+}
+
+size_t cgroup_joins(const struct cgroup_root *root, const struct cgroup *group,
+                    int out[CGROUP_DIRS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < CGROUP_DIRS; i++) {
+        int fd = group->join[i] >= 0 ? group->join[i] : root->join[i];
+        if (fd >= 0)
+            out[count++] = fd;
+    }
+    return count;
 }
 
 int cgroup_join(const struct cgroup *group)

@@ -23,7 +23,7 @@ struct cgroup_usage {
 
 struct cgroup {
     char name[CGROUP_NAME];
-    int join[CGROUP_DIRS];            /* who writes "0" here is in; the payload gets these alone */
+    int join[CGROUP_DIRS];            /* who writes "0" here is in */
     int dirs[CGROUP_DIRS];            /* O_PATH; place of each is the backend's; -1 = unused */
     int held[CGROUP_HELD];            /* files that are read more than once; the backend's */
     bool swap;                        /* the host counts swap */
@@ -63,6 +63,7 @@ struct cgroup_root {
     size_t ahead_count;
     uint64_t serial;       /* names groups */
     int dirs[CGROUP_DIRS]; /* [0] carries the lock */
+    int join[CGROUP_DIRS]; /* as a group's, of those that all jobs join as they are */
 };
 
 /* Finds the backend the host offers below mount ("/sys/fs/cgroup"); ERR_CONFIG with the remedy. */
@@ -80,10 +81,13 @@ bool cgroup_make_ahead(struct cgroup_root *root);
  */
 int cgroup_remove(const struct cgroup_root *root, struct cgroup *group, struct err *err) MUST_CHECK;
 void cgroup_close(struct cgroup *group); /* every descriptor, whether it could be removed or not */
+/* What a payload gets of its groups, their own and the launcher's: how many. Not taken. */
+size_t cgroup_joins(const struct cgroup_root *root, const struct cgroup *group,
+                    int out[CGROUP_DIRS]);
 /* For the payload, after its fork: joins all groups. 0 or -1 with errno. Async-signal-safe. */
 int cgroup_join(const struct cgroup *group) MUST_CHECK;
 
-/* Small files of a group. */
+/* Small files of a group, or of /proc, that the kernel writes as one piece: one read is all. */
 int cgroup_read(int dir, const char *file, char *out, size_t size, struct err *err) MUST_CHECK;
 /* The same of a file that is open, from its beginning. */
 int cgroup_fd_text(int fd, const char *file, char *out, size_t size, struct err *err) MUST_CHECK;

@@ -41,7 +41,8 @@ int cgroup_detect(const char *mount, struct cgroup_root *root, struct err *err)
     static const struct cgroup_backend *const backends[] = {&cgroup_v2, &cgroup_v1};
     struct err why[2];
     for (size_t i = 0; i < 2; i++) {
-        *root = (struct cgroup_root){.backend = backends[i], .dirs = {-1, -1, -1, -1}};
+        *root = (struct cgroup_root){
+            .backend = backends[i], .dirs = {-1, -1, -1, -1}, .join = {-1, -1, -1, -1}};
         if (backends[i]->prepare(mount, root->base, &why[i]) == 0)
             return 0;
     }
@@ -181,6 +182,14 @@ static bool same_as_before(const struct cgroup_root *root, size_t i)
     return false;
 }
 
+static int open_join(struct cgroup_root *root, size_t i, struct err *err)
+{
+    root->join[i] = openat(root->dirs[i], root->backend->join_file, O_WRONLY | O_CLOEXEC);
+    return root->join[i] >= 0 ? 0
+                              : err_sys(err, ERR_SYSTEM, "open the control group of all jobs (%s)",
+                                        root->backend->trees[i]);
+}
+
 int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err)
 {
     AUTO_FD int first = tree_open(root, 0, err);
@@ -204,6 +213,8 @@ int cgroup_root_open(struct cgroup_root *root, unsigned *swept, struct err *err)
          * own group again. */
         if (i >= root->backend->job_dirs && same_as_before(root, i))
             close(take_fd(&root->dirs[i]));
+        else if (i >= root->backend->job_dirs && open_join(root, i, err) != 0)
+            return -1;
     }
     root->swap = faccessat(root->dirs[0], root->backend->swap_file, F_OK, 0) == 0;
     /* v2 hands controllers down level by level; v1 has no such file. */
@@ -225,6 +236,8 @@ void cgroup_root_close(struct cgroup_root *root)
     for (size_t i = CGROUP_DIRS; i-- > 0;) {
         if (!root->backend || root->dirs[i] < 0)
             continue;
+        cleanup_fd(&root->join[i]);
+        root->join[i] = -1;
         AUTO_FD int tree = tree_open(root, i, NULL);
         if (tree >= 0)
             unlinkat(tree, name, AT_REMOVEDIR);

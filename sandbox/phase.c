@@ -213,9 +213,7 @@ static int outfit(const struct phase *phase, const struct far_ends *far, struct 
     size_t count = CHILD_OUTFIT_GROUPS;
     char word = CHILD_OUTFIT;
     struct iovec part = {&word, 1};
-    for (size_t i = 0; i < CGROUP_DIRS; i++)
-        if (phase->group.join[i] >= 0)
-            fds[count++] = phase->group.join[i];
+    count += cgroup_joins(&phase->host->cgroups, &phase->group, fds + count);
     return pass_send(phase->sync_fd, &part, 1, fds, count)
                ? 0
                : err_sys(err, ERR_SYSTEM, "hand a sandbox its groups");

@@ -219,11 +219,18 @@ static int hold(struct phase *phase, int process, struct err *err)
              openat(phase->root_fd, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
         return err_sys(err, ERR_SYSTEM, "open a sandbox's mounts");
     phase->spec.tmp_mount = phase->tmp_mount; /* to be read back; the phase's */
-    /* What cannot be read back for want of a descriptor would seem not to be in force; two are open
-     * at once when /box is. */
+    return 0;
+}
+
+/* What cannot be read back for want of a descriptor seems not to be in force. One was open at a
+ * time, so two are more than enough. */
+static bool want_descriptors(const struct phase *phase, struct err *err)
+{
+    if (!(phase->ev->controls_missing & readback_required()))
+        return false;
     AUTO_FD int spare = fcntl(phase->root_fd, F_DUPFD_CLOEXEC, 3);
     AUTO_FD int second = spare < 0 ? -1 : fcntl(phase->root_fd, F_DUPFD_CLOEXEC, 3);
-    return second >= 0 ? 0 : err_sys(err, ERR_SYSTEM, "read a sandbox back");
+    return second < 0 && err_sys(err, ERR_SYSTEM, "read a sandbox back") != 0;
 }
 
 /* The payload waits: read back, judge the isolation, let it go. */
@@ -244,6 +251,8 @@ static void on_loaded(struct phase *phase, const struct child_message *message, 
         return phase_fail(phase, "%s", err.message);
     readback(phase->host, &phase->spec, phase->init, process, message->landlock == 1, ev,
              phase->pe);
+    if (want_descriptors(phase, &err))
+        return phase_fail(phase, "%s", err.message);
     memcpy(ev->filter_sha256, phase->spec.filter->sha256, sizeof ev->filter_sha256);
     phase->at[STEP_read_back] = loop_now_ns();
     phase->payload = payload;
@@ -317,6 +326,8 @@ void phase_go(struct phase *phase)
     if (phase->runs == 0 && place_box(phase, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     readback_box(phase->root_fd, phase->box_mount, ev);
+    if (want_descriptors(phase, &err))
+        return phase_fail(phase, "%s", err.message);
     if (phase->given_files && given_link(phase->tmp_mount, phase->given_files, &err) != 0)
         return phase_fail(phase, "%s", err.message);
     phase->at[STEP_placed] = loop_now_ns();

@@ -51,6 +51,20 @@ static const char *proc_text(int process, const char *file, char *out, size_t si
     return out;
 }
 
+/* A list comes in as many pieces as the kernel likes. One that does not fit, or that could not be
+ * read to its end, is none. */
+static char *proc_list(int process, const char *file, char *out, size_t size)
+{
+    AUTO_FD int fd = openat(process, file, O_RDONLY | O_CLOEXEC);
+    size_t used = 0;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0 && used < size - 1)
+        if ((got = pread(fd, out + used, size - 1 - used, (off_t)used)) > 0)
+            used += (size_t)got;
+    out[got == 0 ? used : 0] = '\0';
+    return out;
+}
+
 /* Whether a line of /proc/PID/status has exactly this value. */
 static bool status_is(const char *status, const char *key, const char *value)
 {
@@ -250,7 +264,6 @@ void readback(const struct host *host, const struct child_spec *spec, pid_t init
     check_namespaces(host, payload, ev);
     check_status(spec, init, proc_text(payload, "status", text, sizeof text), ev);
     readback_limits(host, spec, payload, ev, phase);
-    proc_text(payload, "mountinfo", text, sizeof text);
-    set(ev, CONTROL_readonly_root, mounts_hold(text));
+    set(ev, CONTROL_readonly_root, mounts_hold(proc_list(payload, "mountinfo", text, sizeof text)));
     set(ev, CONTROL_landlock, landlock);
 }

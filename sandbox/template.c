@@ -310,10 +310,8 @@ static void fill(const struct phase *phase, struct template_order *order, int *f
     fds[TEMPLATE_STDIN] = phase->far[PHASE_FAR_STDIN];
     fds[TEMPLATE_STDOUT] = phase->far[PHASE_FAR_STDOUT];
     fds[TEMPLATE_STDERR] = phase->far[PHASE_FAR_STDERR];
-    *count = TEMPLATE_GROUPS;
-    for (size_t i = 0; i < CGROUP_DIRS; i++)
-        if (phase->group.join[i] >= 0)
-            fds[(*count)++] = phase->group.join[i];
+    *count =
+        TEMPLATE_GROUPS + cgroup_joins(&phase->host->cgroups, &phase->group, fds + TEMPLATE_GROUPS);
 }
 
 int template_fork(struct phase *phase, struct err *err)
