@@ -83,20 +83,12 @@ static int make_source(const struct job *job, struct err *err)
     return take_fd(&mount_fd);
 }
 
-static int open_files(struct job *job, struct err *err)
+static int open_source(struct job *job, struct err *err)
 {
-    static const char *const names[PIPE_COUNT] = {"stdout", "stderr"};
-    for (int i = 0; i < PIPE_COUNT; i++) {
-        job->files[i] = memfd_create(names[i], MFD_CLOEXEC);
-        if (job->files[i] < 0)
-            return err_sys(err, ERR_SYSTEM, "memfd_create");
-    }
-    if (job->box_mount < 0 && !job->shelf) {
-        job->source_mount = make_source(job, err);
-        if (job->source_mount < 0)
-            return -1;
-    }
-    return 0;
+    if (job->box_mount >= 0 || job->shelf)
+        return 0;
+    job->source_mount = make_source(job, err);
+    return job->source_mount >= 0 ? 0 : -1;
 }
 
 /* Its numbers are kept; the phase is gone. */
@@ -173,7 +165,7 @@ static void start_phase(struct job *job, bool compile)
         .limits = compile ? job->request.compile : job->request.run,
         .stdin_fd = job->host->null_fd,
         .box_mount = job->box_mount >= 0 ? job->box_mount : job->source_mount,
-        .files = {job->files[PIPE_OUT], job->files[PIPE_ERR]},
+        .files = {&job->files[PIPE_OUT], &job->files[PIPE_ERR]},
         .merge = compile,
         .shelf = job->request.high_assurance ? NULL : job->shelf,
         .given = compile ? NULL : &job->given,
@@ -253,8 +245,8 @@ static void carry_over(struct job *job)
         phase_note(&job->ev, "%s", refused.message);
     else
         job_keep(job, &what, &took);
-    if (ftruncate(job->files[PIPE_ERR], 0) != 0 || lseek(job->files[PIPE_ERR], 0, SEEK_SET) != 0)
-        return give_up(job, "the compiler's output could not be put aside");
+    cleanup_fd(&job->files[PIPE_ERR]);
+    job->files[PIPE_ERR] = -1;
     if (job->build)
         return end(job);
     start_phase(job, false);
@@ -310,7 +302,7 @@ void job_start(struct job *job)
         return give_up(job, toolchain->why_missing);
     struct harvest what = output_of(job);
     job_recall(job, &what);
-    if (open_files(job, &err) != 0)
+    if (open_source(job, &err) != 0)
         return give_up(job, err.message);
     if (job->build && !toolchain->has_compile)
         job->box_mount = take_fd(&job->source_mount);

@@ -13,7 +13,7 @@ struct job {
     struct given given;     /* its args and files; the contents lie in code, behind the source */
     char words[GIVEN_WORDS_MAX]; /* what the phase's command gets; see phase_start */
     int code, input;             /* memfds from the client, owned */
-    int files[PIPE_COUNT];       /* what the program wrote, owned */
+    int files[PIPE_COUNT];       /* what the program wrote, owned; -1 = nothing */
     int stdin_file;              /* the launcher's copy of input, owned while the job runs */
     int source_mount;
     int box_mount; /* what the run finds at /box; given before the start, there is no compile */

@@ -11,23 +11,27 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE UINT64_C(4096)
+#define PAGE 4096UL
 #define LARGE (UINT64_C(2) << 20)
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1, not yet in Debian 12's libc */
 #endif
 
-static struct maker_order order;
-static char body[MAKER_BODY_BYTES] __attribute__((aligned(8)));
-static struct maker_room room;
+/* What a blank writes, from a page's beginning on: of most orders it touches that page alone. */
+static struct {
+    struct maker_order order;
+    struct maker_room room;
+    char body[MAKER_BODY_BYTES] __attribute__((aligned(8)));
+} own __attribute__((aligned(PAGE)));
 
 /* Its first and only order; the launcher gone or a torn one: it goes too. */
 static _Noreturn void be_blank(int pair, uint32_t layers)
 {
-    struct iovec parts[] = {{&order, sizeof order}, {body, sizeof body}};
+    struct iovec parts[] = {{&own.order, sizeof own.order}, {own.body, sizeof own.body}};
     int fds[MAKER_FDS_MAX];
     size_t fd_count = MAKER_FDS_MAX;
     struct child_spec spec;
@@ -40,8 +44,9 @@ static _Noreturn void be_blank(int pair, uint32_t layers)
         _exit(126);
     child_blank(pair, layers);
     ssize_t got = pass_receive(pair, parts, 2, fds, &fd_count);
-    if (got < (ssize_t)sizeof order ||
-        maker_unpack(&order, body, (size_t)got - sizeof order, fds, fd_count, &room, &spec) != 0)
+    if (got < (ssize_t)sizeof own.order ||
+        maker_unpack(&own.order, own.body, (size_t)got - sizeof own.order, fds, fd_count, &own.room,
+                     &spec) != 0)
         _exit(126);
     spec.sync_fd = pair;
     child_init(&spec);
@@ -93,9 +98,18 @@ static void gather(void)
     munmap(space, 2 * LARGE);
 }
 
+/* The kernel would write to this area in every copy after every switch, which would make the page
+ * it lies in be copied. Nobody here asks on which processor it is. */
+static void leave_rseq(void)
+{
+    syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq),
+            RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
 int main(void)
 {
     gather();
+    leave_rseq();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NAME, "maker");

@@ -24,8 +24,8 @@ enum phase_pipe { PIPE_OUT, PIPE_ERR, PIPE_COUNT };
 
 struct phase_output {
     struct watch watch;
-    int file; /* memfd of the job; not owned */
-    int pipe; /* read end, owned */
+    int *file; /* the job's memfd, made when there is something to keep; -1 until then */
+    int pipe;  /* read end, owned */
     uint64_t *bytes;
     bool *cut;
 };
@@ -75,7 +75,7 @@ struct phase_start {
     struct limits limits;
     int stdin_fd;              /* not taken; open already when the phase is prepared */
     int box_mount;             /* not taken; not asked for when the phase is prepared */
-    int files[PIPE_COUNT];     /* memfds for what the program writes; not taken */
+    int *files[PIPE_COUNT];    /* places of the memfds for what the program writes; until done */
     struct shelf *shelf;       /* to leave the sandbox on; NULL = it serves this run alone */
     struct idle *idle;         /* a sandbox from there; taken, also when the start fails */
     bool merge;                /* stdout goes to the stderr file too (compilers) */

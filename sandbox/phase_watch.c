@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -145,6 +146,14 @@ void phase_on_listener(struct watch *watch, uint32_t events)
     close(take_fd(&phase->listener_fd));
 }
 
+/* Most programs write to one of two, and a file costs more than its first bytes. */
+static bool open_file(const struct phase_output *output)
+{
+    if (*output->file < 0)
+        *output->file = memfd_create("output", MFD_CLOEXEC);
+    return *output->file >= 0;
+}
+
 static ssize_t keep(struct phase *phase, struct phase_output *output)
 {
     static char bytes[READ_BYTES];
@@ -158,7 +167,7 @@ static ssize_t keep(struct phase *phase, struct phase_output *output)
     uint64_t room = before < limit ? limit - before : 0;
     size_t kept = (uint64_t)got < room ? (size_t)got : (size_t)room;
     for (size_t done = 0; done < kept;) {
-        ssize_t n = write(output->file, bytes + done, kept - done);
+        ssize_t n = open_file(output) ? write(*output->file, bytes + done, kept - done) : -1;
         if (n <= 0) {
             if (!phase->output_lost)
                 phase_note(phase->ev, "%s could not be kept: %s",

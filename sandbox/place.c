@@ -45,7 +45,7 @@ static int send_report(struct place *place)
     BUF_AUTO struct buf text;
     buf_init(&text, BOX_MESSAGE_BYTES);
     int sent = -1, files[PIPE_COUNT];
-    /* A job that never began has no outputs: nothing can be read from these. */
+    /* What was never written to is not there: nothing can be read from these. */
     for (int i = 0; i < PIPE_COUNT; i++)
         files[i] = job->files[i] >= 0 ? job->files[i] : job->host->null_fd;
     if (wire_encode_report(&job->request.id, &job->ev, &text, &err) == 0)

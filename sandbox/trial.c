@@ -55,7 +55,7 @@ static int run_probe(struct host *host, enum language language, struct evidence 
                                 .limits = limits_run(language, PROFILE_JUDGE),
                                 .stdin_fd = host->null_fd,
                                 .box_mount = box,
-                                .files = {host->null_fd, host->null_fd}};
+                                .files = {&host->null_fd, &host->null_fd}};
     if (mounts_seal(box, false, err) != 0 || phase_start(&phase, &start, err) != 0)
         return -1;
     host->loop.stop = false;

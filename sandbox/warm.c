@@ -89,7 +89,7 @@ static int prepare(struct host *host, enum language language, struct warm **kept
         struct phase_start start = {.language = language,
                                     .limits = limits_run(language, PROFILE_JUDGE),
                                     .stdin_fd = stdin_fd,
-                                    .files = {host->null_fd, host->null_fd}};
+                                    .files = {&host->null_fd, &host->null_fd}};
         start.template = template_ready(host, language, &start.limits);
         if (phase_prepare(&warm->phase, &start, err) == 0) {
             *kept = warm;
