@@ -44,7 +44,7 @@ int topic_find(struct span name, enum topic *out)
 int32_t partition_of_time(int64_t ms, int32_t partitions)
 {
     CHECK(partitions > 0 && ms >= 0);
-    return (int32_t)((ms >> 4) % partitions);
+    return (int32_t)(ms / PARTITION_SLICE_MS % partitions);
 }
 
 int32_t partition_of_id(const struct uuid *id, int32_t partitions)

@@ -30,7 +30,8 @@ struct topic_spec {
 const struct topic_spec *topic_spec(enum topic topic);
 /* By full name with the configured prefix removed; -1 when unknown. */
 int topic_find(struct span name, enum topic *out) __attribute__((warn_unused_result));
-/* (milliseconds >> 4) mod partitions: records of the same 16 ms share a batch. Webhooks and their
+#define PARTITION_SLICE_MS 16
+/* (milliseconds / 16) mod partitions: records of the same 16 ms share a batch. Webhooks and their
  * attempts go by the time they are written at: whoever reads them needs no order. */
 int32_t partition_of_time(int64_t ms, int32_t partitions);
 int32_t partition_of_id(const struct uuid *id, int32_t partitions); /* by its milliseconds */

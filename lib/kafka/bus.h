@@ -109,6 +109,8 @@ int tail_open(const struct bus_config *config, const struct partition_at *parts,
 /* Keeps static membership: no leave. Give every record back first: the library waits for them for
  * ever. */
 void consumer_close(struct consumer *consumer);
+/* True: somebody waits for what it reads, nothing is gathered (gather_ms) until it is false. */
+void consumer_hurry(struct consumer *consumer, bool hurry);
 /* Becomes readable when records or events wait; then call consumer_poll until it returns 0. */
 int consumer_fd(struct consumer *consumer);
 /* 1 = a record (record_done it), 0 = none within timeout_ms, -1 = error. A lost connection is no

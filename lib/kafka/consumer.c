@@ -64,7 +64,7 @@ static struct consumer *new_consumer(const struct bus_config *config)
 
     CHECK(consumer != NULL);
     consumer->fd = -1;
-    pthread_mutex_init(&consumer->gather.lock, NULL);
+    gather_init(&consumer->gather);
     snprintf(consumer->prefix, sizeof consumer->prefix, "%s", config->prefix ? config->prefix : "");
     consumer->prefix_len = strlen(consumer->prefix);
     return consumer;
@@ -177,6 +177,7 @@ void consumer_close(struct consumer *consumer)
         rd_kafka_queue_destroy(consumer->queue);
     }
     drop_answers(consumer);
+    gather_hurry(&consumer->gather, true);
     if (consumer->rk) {
         rd_kafka_consumer_close(consumer->rk);
         rd_kafka_destroy(consumer->rk);
@@ -187,8 +188,13 @@ void consumer_close(struct consumer *consumer)
         rd_kafka_topic_partition_list_destroy(consumer->current);
     if (consumer->fd >= 0)
         close(consumer->fd);
-    pthread_mutex_destroy(&consumer->gather.lock);
+    gather_done(&consumer->gather);
     free(consumer);
+}
+
+void consumer_hurry(struct consumer *consumer, bool hurry)
+{
+    gather_hurry(&consumer->gather, hurry);
 }
 
 int consumer_fd(struct consumer *consumer)

@@ -5,11 +5,11 @@
  * an idle consumer pays them as latency. The library sends its next fetch when it has taken the
  * answer to the last one, so the wait is in the thread that takes answers, through the library's
  * interceptor. Interceptors are asked not to block; this wait is at most gather_ms, that thread
- * serves one broker connection, and the group's heartbeats go over another one. Called by
- * consumer.c. */
+ * serves one broker connection, and the group's heartbeats go over another one. Who begins to wait
+ * for a record ends it (gather_hurry). Called by consumer.c. */
 #include "lib/base/clock.h"
+#include "lib/base/strict.h"
 #include "lib/kafka/internal.h"
-#include <errno.h>
 #include <time.h>
 
 #define API_FETCH 1
@@ -18,6 +18,7 @@
 
 int64_t gather_wait_ns(struct gather *gather, int64_t now_ns, size_t bytes)
 {
+    int64_t most_ns = now_ns + (BURST + 1) * gather->apart_ns; /* debts of a hurry are not kept */
     int64_t wait_ns;
 
     if (bytes >= ENOUGH_BYTES)
@@ -25,8 +26,36 @@ int64_t gather_wait_ns(struct gather *gather, int64_t now_ns, size_t bytes)
     if (gather->paid_ns < now_ns)
         gather->paid_ns = now_ns;
     gather->paid_ns += gather->apart_ns;
+    if (gather->paid_ns > most_ns)
+        gather->paid_ns = most_ns;
     wait_ns = gather->paid_ns - now_ns - BURST * gather->apart_ns;
     return wait_ns > 0 ? wait_ns : 0;
+}
+
+void gather_init(struct gather *gather)
+{
+    pthread_condattr_t clock;
+
+    pthread_mutex_init(&gather->lock, NULL);
+    pthread_condattr_init(&clock);
+    CHECK(pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0);
+    CHECK(pthread_cond_init(&gather->hurry, &clock) == 0);
+    pthread_condattr_destroy(&clock);
+}
+
+void gather_done(struct gather *gather)
+{
+    pthread_cond_destroy(&gather->hurry);
+    pthread_mutex_destroy(&gather->lock);
+}
+
+void gather_hurry(struct gather *gather, bool hurry)
+{
+    pthread_mutex_lock(&gather->lock);
+    gather->hurried = hurry;
+    if (hurry)
+        pthread_cond_broadcast(&gather->hurry);
+    pthread_mutex_unlock(&gather->lock);
 }
 
 static rd_kafka_resp_err_t on_answer(rd_kafka_t *rk, int socket, const char *broker, int32_t id,
@@ -35,18 +64,20 @@ static rd_kafka_resp_err_t on_answer(rd_kafka_t *rk, int socket, const char *bro
                                      void *opaque)
 {
     struct gather *gather = opaque;
-    struct timespec wait;
-    int64_t wait_ns;
+    struct timespec until;
+    int64_t now_ns, wait_ns;
 
     (void)rk, (void)socket, (void)broker, (void)id, (void)version, (void)correlation, (void)rtt;
     if (api != API_FETCH || code)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     pthread_mutex_lock(&gather->lock); /* each broker has a thread */
-    wait_ns = gather_wait_ns(gather, clock_system.mono_ns(&clock_system), bytes);
-    pthread_mutex_unlock(&gather->lock);
-    wait = (struct timespec){wait_ns / 1000000000, wait_ns % 1000000000};
-    while (wait_ns > 0 && nanosleep(&wait, &wait) < 0 && errno == EINTR)
+    now_ns = clock_system.mono_ns(&clock_system);
+    wait_ns = gather_wait_ns(gather, now_ns, bytes);
+    until = (struct timespec){(now_ns + wait_ns) / 1000000000, (now_ns + wait_ns) % 1000000000};
+    while (wait_ns > 0 && !gather->hurried &&
+           pthread_cond_timedwait(&gather->hurry, &gather->lock, &until) == 0)
         ;
+    pthread_mutex_unlock(&gather->lock);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

@@ -85,6 +85,7 @@ struct submits *submits_new(struct gateway *gw);
 void submits_free(struct submits *subs);
 void submit_handle(struct request *req);
 void submits_tail_moved(struct submits *subs);
+bool submits_behind(const struct submits *subs); /* does one wait for the tail of submissions? */
 void submits_verdict(struct submits *subs, struct verdict_seen *seen); /* wakes who waits for it */
 void submits_stop(struct submits *subs); /* answers who waits: 408 with the id */
 bool submits_broker_away(const struct submits *subs);
@@ -107,6 +108,7 @@ struct lookup *lookup_start(struct gateway *gw, struct project *project, const s
                             lookup_fn *done, void *opaque);
 void lookup_cancel(struct lookup *lookup);
 void lookups_tail_moved(struct lookups *lookups);
+bool lookups_behind(const struct lookups *lookups); /* does one wait for a tail? */
 void result_handle(struct request *req);
 /* Does the evidence of this verdict say permissive (1) or enforced (0)? -1: it cannot be told. */
 int verdict_permissive(struct gateway *gw, const struct verdict_seen *seen);
@@ -126,6 +128,10 @@ int tails_offsets(struct tails *tails, const struct store_offsets *offsets,
 bool tails_passed(const struct tails *tails, enum topic topic, const int64_t ends[PARTITIONS]);
 bool tails_passed_at(const struct tails *tails, int32_t partition,
                      int64_t offset); /* submissions */
+/* Somebody waits for the tail of submissions: nothing is gathered until nobody does. */
+void tails_hurry(struct tails *tails);
+/* An own record of `submissions` was acknowledged: it counts as open before the tail has it. */
+void tails_sent(struct tails *tails, struct project *project, int32_t partition, int64_t offset);
 bool tails_running(const struct tails *tails, const struct uuid *id, int64_t *started_ns);
 struct workers {
     int alive;               /* execute processes that began a job lately */

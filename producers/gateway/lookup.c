@@ -319,6 +319,7 @@ static void ask_ends(struct lookups *lookups, enum topic log)
         }
         memcpy(at->ends, ends, sizeof(ends));
         at->step = STEP_PASS;
+        tails_hurry(gw->tails);
     }
 }
 
@@ -332,6 +333,14 @@ void lookups_tail_moved(struct lookups *lookups)
         at->step = STEP_AGAIN;
         look(at);
     }
+}
+
+bool lookups_behind(const struct lookups *lookups)
+{
+    for (struct lookup *at = lookups->waiting.next; at != &lookups->waiting; at = at->next)
+        if (at->step == STEP_PASS)
+            return true;
+    return false;
 }
 
 static int64_t on_turn(void *owner)

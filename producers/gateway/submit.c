@@ -23,11 +23,21 @@ void submit_list_leave(struct submit *sub)
     submit_list_init(sub);
 }
 
+void submit_list_join(struct submit *head, struct submit *sub)
+{
+    submit_list_leave(sub);
+    sub->prev = head->prev;
+    sub->next = head;
+    sub->prev->next = sub;
+    head->prev = sub;
+}
+
 /* The request is over; the record may still be in flight. */
 void submit_finish(struct submit *sub)
 {
     sub->req = NULL;
     due_disarm(&sub->due);
+    submit_hold_leave(sub);
     submit_wait_leave(sub);
     if (sub->has_place)
         sub->subs->places--;
@@ -154,8 +164,7 @@ void submit_handle(struct request *req)
         return;
     }
     if (submits_broker_away(subs)) {
-        submit_answer_error(sub, API_ERROR_unavailable,
-                            "the log is away; nothing was accepted, send it again");
+        submit_answer_error(sub, API_ERROR_unavailable, SUBMIT_LOG_AWAY);
         return;
     }
     if (waits && !take_place(sub)) {
@@ -172,7 +181,8 @@ void submit_handle(struct request *req)
         return;
     }
     sub->asked = false;
-    submit_send(sub);
+    if (!submit_hold(sub))
+        submit_send(sub);
 }
 
 /* ---- life ---- */
@@ -198,6 +208,7 @@ struct submits *submits_new(struct gateway *gw)
     struct submits *subs = calloc(1, sizeof(*subs));
     CHECK(subs);
     subs->gw = gw;
+    submit_list_init(&subs->held);
     submit_list_init(&subs->flights);
     submit_list_init(&subs->behind);
     buf_init(&subs->plain, RECORD_BYTES_MAX);
@@ -207,6 +218,7 @@ struct submits *submits_new(struct gateway *gw)
     loop_queue(gw->loop, &subs->ack_due, ACK_MS, submit_ack_due);
     loop_queue(gw->loop, &subs->wait_due, config_ms(gw->config, SETTING_gateway_wait_timeout),
                submit_wait_due);
+    loop_each_turn(gw->loop, submit_hold_turn, subs);
     return subs;
 }
 
@@ -214,8 +226,8 @@ void submits_free(struct submits *subs)
 {
     if (!subs)
         return;
-    struct submit *heads[] = {&subs->flights, &subs->behind};
-    for (size_t i = 0; i < 2; i++)
+    struct submit *heads[] = {&subs->held, &subs->flights, &subs->behind};
+    for (size_t i = 0; i < 3; i++)
         while (heads[i]->next != heads[i]) {
             struct submit *sub = heads[i]->next;
             sub->in_flight = sub->asked = false;

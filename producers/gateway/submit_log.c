@@ -7,15 +7,6 @@
 
 #define POLICY "1"
 
-static void list_join(struct submit *head, struct submit *sub)
-{
-    submit_list_leave(sub);
-    sub->prev = head->prev;
-    sub->next = head;
-    sub->prev->next = sub;
-    head->prev = sub;
-}
-
 /* ---- who owns the key ---- */
 
 void submit_tell_judged(struct submit *sub, const struct key_record *records, size_t count)
@@ -92,6 +83,11 @@ void submits_tail_moved(struct submits *subs)
     }
 }
 
+bool submits_behind(const struct submits *subs)
+{
+    return subs->behind.next != &subs->behind;
+}
+
 /* ---- producing ---- */
 
 void submit_delivered(struct flight *flight, const struct delivery *delivery)
@@ -112,6 +108,8 @@ void submit_delivered(struct flight *flight, const struct delivery *delivery)
     metric_observe(METRIC_produce_seconds, NULL,
                    (uint64_t)(gw->clock.mono_ns(&gw->clock) - sub->sent_ns));
     gateway_asked_broker(gw, true);
+    if (gw->tails)
+        tails_sent(gw->tails, sub->project, sub->partition, delivery->offset);
     if (!sub->req) {
         submit_finish(sub);
         return;
@@ -122,11 +120,13 @@ void submit_delivered(struct flight *flight, const struct delivery *delivery)
         return;
     }
     sub->phase = PHASE_TAIL;
-    list_join(&sub->subs->behind, sub);
+    submit_list_join(&sub->subs->behind, sub);
     if (tails_passed_at(gw->tails, sub->partition, sub->offset)) {
         submit_list_leave(sub);
         decide_owner(sub);
+        return;
     }
+    tails_hurry(gw->tails);
 }
 
 static int seal(struct submit *sub, struct envelope *env, struct err *err)
@@ -205,7 +205,7 @@ void submit_send(struct submit *sub)
     subs->in_flight++;
     sub->sent_ms = loop_now_ms(gw->loop);
     sub->sent_ns = gw->clock.mono_ns(&gw->clock);
-    list_join(&subs->flights, sub);
+    submit_list_join(&subs->flights, sub);
     due_arm(gw->loop, &subs->ack_due, &sub->due);
     http_drop_body(sub->req);
 }

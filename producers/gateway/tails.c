@@ -1,6 +1,7 @@
-/* The tails: readers without a group, one over submissions and verdicts, one over progress and
- * control. Every fetch names and answers all partitions of its reader: where somebody waits they
- * should be few.
+/* The tails: readers without a group, one over verdicts, one over submissions, progress and
+ * control. Every fetch names and answers all partitions of its reader and costs the broker more
+ * than a record does: where somebody waits they should be few, and what nobody waits for is
+ * gathered. Who waits for the tail of submissions (a keyed submission, a miss of GET) hurries it.
  *
  * It decides nothing but what is remembered: submissions and verdicts from the begins that the
  * database's offsets allow (delivery.md rules 24, 25), control into the keyring (rule 26), progress
@@ -15,6 +16,7 @@
 #define WORKER_ALIVE_MS 15000
 #define SAMPLE_EVERY_MS 1000
 #define ENDS_TIMEOUT_MS 5000
+#define GATHER_MS 50
 
 struct running {
     struct node node;
@@ -28,6 +30,13 @@ struct worker {
     int64_t seen_ms;
 };
 
+/* An own record, acknowledged and not read yet: counted as open until the tail has it. */
+struct unseen {
+    struct unseen *next;
+    struct project *project;
+    int64_t offset;
+};
+
 struct reader {
     struct consumer *consumer;
     struct watch watch;
@@ -36,7 +45,11 @@ struct reader {
 
 struct tails {
     struct gateway *gw;
-    struct reader log, side;              /* submissions and verdicts; progress and control */
+    struct reader prompt, side; /* verdicts; submissions, progress and control */
+    bool hurried;
+    struct {
+        struct unseen *first, *last; /* by offset */
+    } unseen[PARTITIONS];
     int64_t pos[TOPIC_COUNT][PARTITIONS]; /* next offset to be read */
     int64_t target[2][PARTITIONS];        /* submissions, verdicts: must be passed before answers */
     bool caught_up;
@@ -89,11 +102,36 @@ static void measure_clock(struct tails *tails, const struct record *rec)
     gw->skew_known = true;
 }
 
+void tails_sent(struct tails *tails, struct project *project, int32_t partition, int64_t offset)
+{
+    struct unseen *unseen;
+    if (tails_passed_at(tails, partition, offset) || !(unseen = malloc(sizeof(*unseen))))
+        return;
+    *unseen = (struct unseen){.project = project, .offset = offset};
+    project->open_tail++;
+    if (tails->unseen[partition].first)
+        tails->unseen[partition].last->next = unseen;
+    else
+        tails->unseen[partition].first = unseen;
+    tails->unseen[partition].last = unseen;
+}
+
+static void drop_unseen(struct tails *tails, int32_t partition, int64_t next_offset)
+{
+    struct unseen *first;
+    while ((first = tails->unseen[partition].first) && first->offset < next_offset) {
+        tails->unseen[partition].first = first->next;
+        first->project->open_tail--;
+        free(first);
+    }
+}
+
 static void on_submission(struct tails *tails, const struct record *rec)
 {
     struct gateway *gw = tails->gw;
     struct envelope env;
     measure_clock(tails, rec);
+    drop_unseen(tails, rec->partition, rec->offset + 1);
     if (record_is_probe(rec) || decode(rec, &env) != 0 || env.type != RECORD_submission ||
         !owner_place_fits(&env, rec->partition, rec->timestamp_ms))
         return;
@@ -288,13 +326,30 @@ static void read_some(struct tails *tails, struct reader *reader)
     }
 }
 
+void tails_hurry(struct tails *tails)
+{
+    if (!tails->hurried)
+        consumer_hurry(tails->side.consumer, true);
+    tails->hurried = true;
+}
+
+static void hurry_no_more(struct tails *tails)
+{
+    if (!tails->hurried || !tails->caught_up || submits_behind(tails->gw->submits) ||
+        lookups_behind(tails->gw->lookups))
+        return;
+    consumer_hurry(tails->side.consumer, false);
+    tails->hurried = false;
+}
+
 static int64_t on_turn(void *owner)
 {
     struct tails *tails = owner;
-    if (tails->side.more)
-        read_some(tails, &tails->side);
-    if (tails->log.more) {
-        read_some(tails, &tails->log);
+    if (tails->prompt.more || tails->side.more) {
+        if (tails->side.more)
+            read_some(tails, &tails->side);
+        if (tails->prompt.more)
+            read_some(tails, &tails->prompt);
         if (!tails->caught_up && tails_passed(tails, TOPIC_submissions, tails->target[0]) &&
             tails_passed(tails, TOPIC_verdicts, tails->target[1])) {
             tails->caught_up = true;
@@ -302,8 +357,9 @@ static int64_t on_turn(void *owner)
         }
         submits_tail_moved(tails->gw->submits);
         lookups_tail_moved(tails->gw->lookups);
+        hurry_no_more(tails);
     }
-    return tails->log.more || tails->side.more ? 0 : -1;
+    return tails->prompt.more || tails->side.more ? 0 : -1;
 }
 
 static void on_ready(struct watch *watch, unsigned events)
@@ -349,12 +405,14 @@ static int check_begins(struct tails *tails, const struct store_offsets *offsets
     return 0;
 }
 
-static int open_reader(struct tails *tails, struct reader *reader, const struct partition_at *parts,
-                       size_t count, struct err *err)
+static int open_reader(struct tails *tails, struct reader *reader, int gather_ms,
+                       const struct partition_at *parts, size_t count, struct err *err)
 {
+    struct bus_config bus = tails->gw->bus;
+    bus.gather_ms = gather_ms;
     reader->watch = (struct watch){.ready = on_ready, .fd = -1};
     reader->more = true;
-    if (tail_open(&tails->gw->bus, parts, count, &reader->consumer, err) != 0)
+    if (tail_open(&bus, parts, count, &reader->consumer, err) != 0)
         return -1;
     return loop_add(tails->gw->loop, &reader->watch, consumer_fd(reader->consumer), EPOLLIN, err);
 }
@@ -368,14 +426,14 @@ static void close_reader(struct tails *tails, struct reader *reader)
 
 static int open_readers(struct tails *tails, const struct store_offsets *offsets, struct err *err)
 {
-    static const enum topic topics[] = {TOPIC_submissions, TOPIC_verdicts, TOPIC_progress,
+    static const enum topic topics[] = {TOPIC_verdicts, TOPIC_submissions, TOPIC_progress,
                                         TOPIC_control};
     struct partition_at parts[4 * PARTITIONS];
     size_t count = 0, side = 0;
     for (size_t i = 0; i < 4; i++) {
         const struct topic_spec *spec = topic_spec(topics[i]);
         int64_t ends[PARTITIONS];
-        const int64_t *from = i == 0 ? offsets->admit : i == 1 ? offsets->persist : ends;
+        const int64_t *from = i == 0 ? offsets->persist : i == 1 ? offsets->admit : ends;
         if (i > 1 && producer_end_offsets(tails->gw->producer, spec->name, spec->partitions, ends,
                                           ENDS_TIMEOUT_MS, err) != 0)
             return -1;
@@ -383,11 +441,13 @@ static int open_readers(struct tails *tails, const struct store_offsets *offsets
             parts[count++] = (struct partition_at){spec->name, p, from[p]};
             tails->pos[topics[i]][p] = from[p];
         }
-        side = i == 1 ? count : side;
+        side = i == 0 ? count : side;
     }
-    if (open_reader(tails, &tails->log, parts, side, err) != 0)
+    if (open_reader(tails, &tails->prompt, 0, parts, side, err) != 0 ||
+        open_reader(tails, &tails->side, GATHER_MS, parts + side, count - side, err) != 0)
         return -1;
-    return open_reader(tails, &tails->side, parts + side, count - side, err);
+    tails_hurry(tails);
+    return 0;
 }
 
 int tails_open(struct gateway *gw, const struct store_offsets *offsets, struct tails **out,
@@ -397,7 +457,7 @@ int tails_open(struct gateway *gw, const struct store_offsets *offsets, struct t
     if (!tails)
         return err_set(err, ERR_NO_MEMORY, "tails");
     tails->gw = gw;
-    tails->log.watch.fd = tails->side.watch.fd = -1;
+    tails->prompt.watch.fd = tails->side.watch.fd = -1;
     /* What lies below persist's offset was appended before now, by the broker's clock. */
     int64_t begin_ms = gateway_wall_ns(gw) / 1000000 + CLOCK_APART_MS;
     tails->provisional_ms = begin_ms;
@@ -419,8 +479,10 @@ void tails_close(struct tails *tails)
 {
     if (!tails)
         return;
-    close_reader(tails, &tails->log);
+    close_reader(tails, &tails->prompt);
     close_reader(tails, &tails->side);
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        drop_unseen(tails, p, INT64_MAX);
     while (tails->oldest) {
         struct running *run = tails->oldest;
         tails->oldest = run->next;
@@ -449,12 +511,12 @@ static void verdict_stored(void *owner, const struct verdict_seen *seen)
 static int restart_behind(struct tails *tails, const struct store_offsets *offsets, struct err *err)
 {
     struct gateway *gw = tails->gw;
-    struct partition_at to[2 * PARTITIONS];
-    size_t count = 0;
+    struct partition_at subs[PARTITIONS], verdicts[PARTITIONS];
+    size_t sub_count = 0, verdict_count = 0;
     for (int32_t p = 0; p < PARTITIONS; p++) {
         if (offsets->admit[p] >= 0 && offsets->admit[p] < gw->subs.part[p].begin) {
             sublog_restart(&gw->subs, p, offsets->admit[p], sub_left, gw);
-            to[count++] =
+            subs[sub_count++] =
                 (struct partition_at){topic_spec(TOPIC_submissions)->name, p, offsets->admit[p]};
             tails->pos[TOPIC_submissions][p] = offsets->admit[p];
         }
@@ -462,18 +524,21 @@ static int restart_behind(struct tails *tails, const struct store_offsets *offse
             verdictlog_restart(&gw->verdicts, p, offsets->persist[p],
                                gateway_wall_ns(gw) / 1000000 + gw->skew_ms + 1000, verdict_stored,
                                gw);
-            to[count++] =
+            verdicts[verdict_count++] =
                 (struct partition_at){topic_spec(TOPIC_verdicts)->name, p, offsets->persist[p]};
             tails->pos[TOPIC_verdicts][p] = offsets->persist[p];
         }
     }
-    if (count == 0)
+    if (sub_count + verdict_count == 0)
         return 0;
-    log_event(LOG_WARN, "tails_restarted", kv("partitions", count));
+    log_event(LOG_WARN, "tails_restarted", kv("partitions", sub_count + verdict_count));
     if (take_targets(tails, err) != 0)
         return -1;
-    tails->log.more = true;
-    return consumer_seek(tails->log.consumer, to, count, err);
+    tails_hurry(tails);
+    tails->prompt.more = tails->side.more = true;
+    if (sub_count && consumer_seek(tails->side.consumer, subs, sub_count, err) != 0)
+        return -1;
+    return verdict_count ? consumer_seek(tails->prompt.consumer, verdicts, verdict_count, err) : 0;
 }
 
 int tails_offsets(struct tails *tails, const struct store_offsets *offsets, struct err *err)

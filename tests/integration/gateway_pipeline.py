@@ -140,8 +140,8 @@ class Admin:
         return json.loads(text)
 
 
-def second_key(stack):
-    project = Admin(stack, "project", "create", "--name", "b", "--plan", "standard").done()["id"]
+def second_key(stack, plan="standard"):
+    project = Admin(stack, "project", "create", "--name", "b", "--plan", plan).done()["id"]
     return Admin(stack, "key", "create", "--label", "b", "--project", project).done()["key"]
 
 
@@ -256,6 +256,60 @@ def part_many(stack, api):
         each = (int(stack.sql(TOUCHED)) - before) / (len(ids) + 1)
         check(f"a look-up of {what} ids among 10,000 touches {each:.0f} pages", 0 < each < 150, statuses)
     stack.sql("DELETE FROM rustbox.evidence WHERE log_offset < 0; DELETE FROM rustbox.submissions WHERE log_offset < 0")
+
+
+# Of the latest project, without a verdict.
+OPEN = """
+    INSERT INTO rustbox.submissions (class, day, id, project_id, decision, partition, log_offset, key_number, fingerprint, language,
+                                     profile, lane, created_at, closed)
+    SELECT 30, current_date, gen_random_uuid(), id, 'admit', 0, -n, n, sha256(n::text::bytea), 'c', 'judge', 0, current_date, false
+    FROM generate_series(1, 60) n, (SELECT id FROM rustbox.projects ORDER BY created_at DESC LIMIT 1) latest"""
+
+
+def part_limit(stack, api):
+    """Submissions that follow each other quickly are counted although their tail is read in gathered fetches."""
+    key = second_key(stack, "trial")  # at most 100 without a verdict
+    with without(stack, "admit"):
+        stack.sql(OPEN)
+        api.submit("print(1)", key=key)
+        time.sleep(0.8)  # the stored ones are read 4 times a second
+        statuses = [api.submit("print(1)", key=key)[0] for _ in range(45)]
+        check("as many submissions as the plan allows to be open, not one more", statuses == [202] * 39 + [429] * 6,
+              statuses)
+        stack.sql("DELETE FROM rustbox.submissions WHERE log_offset < 0")
+
+
+def waiting(api, clients, each, keyed=False):
+    """What so many clients at once are answered, each submitting so many, one after the other."""
+    answers = []
+
+    def client(who):
+        for n in range(each):
+            key = {"Idempotency_Key": f"t-{who}-{n}"} if keyed else {}
+            status, body, _ = api.submit(f"print({who}, {n})", wait=True, **key)
+            answers.append((status, body.get("verdict"), body.get("stdout") == f"{who} {n}\n"))
+
+    threads = [threading.Thread(target=client, args=(who,)) for who in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def part_together(stack, api):
+    """While the sandboxes have work enough, submissions of the same 16 ms travel together; a lone client's never wait."""
+    def held():
+        return metric(stack, "submissions_held_total")
+
+    before = max(held(), 0)
+    check("one client is answered", waiting(api, 1, 10) == [(200, "AC", True)] * 10)
+    check("its submissions were not held", max(held(), 0) == before, held())
+    check("24 clients are answered", waiting(api, 24, 5) == [(200, "AC", True)] * 120)
+    between = held()
+    check("most of theirs were held", between - before > 60, between)
+    check("24 clients with keys are answered", waiting(api, 24, 2, keyed=True) == [(200, "AC", True)] * 48)
+    check("keyed ones are not held", held() == between, held())
 
 
 def part_examples(stack, api):
@@ -425,7 +479,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", help="state directory of a running stack (default: a private one)")
     parser.add_argument("--waiters", type=int, default=1500)
-    parser.add_argument("--only", default="ordinary,keys,many,examples,killed,database,waiters,stopped")
+    parser.add_argument("--only", default="ordinary,keys,limit,together,many,examples,killed,database,waiters,stopped")
     options = parser.parse_args()
     if os.geteuid():
         print("skipped: starting a stack needs root")
@@ -438,6 +492,10 @@ def main():
             part_ordinary(stack, api)
         if "keys" in parts:
             part_keys(stack, api)
+        if "limit" in parts:
+            part_limit(stack, api)
+        if "together" in parts:
+            part_together(stack, api)
         if "many" in parts:
             part_many(stack, api)
         if "examples" in parts:

@@ -655,9 +655,19 @@ static void a_broker_that_is_away_costs_bounded_time(void **state)
     consumer_close(consumer);
 }
 
-/* How long so many records take when each is produced after the one before was read. */
-static int64_t in_turn_ms(const char *prefix, uintptr_t count, int gather_ms)
+/* Hurries the tail a little later than it began to wait for a record. */
+static void *hurry_later(void *tail)
 {
+    usleep(100000);
+    consumer_hurry(tail, true);
+    return NULL;
+}
+
+/* How long so many records take when each is produced after the one before was read; from the
+ * hurried one on somebody waits for them. */
+static int64_t in_turn_ms(const char *prefix, uintptr_t count, int gather_ms, uintptr_t hurried)
+{
+    pthread_t thread;
     struct bus_config with = config(prefix);
     struct partition_at from = {"t", 0, BUS_EARLIEST};
     struct consumer *tail;
@@ -671,9 +681,13 @@ static int64_t in_turn_ms(const char *prefix, uintptr_t count, int gather_ms)
     int64_t begin_ms = now_ms();
     for (uintptr_t n = 0; n < count; n++) {
         send_number(producer, 0, n);
+        if (n == hurried)
+            assert_int_equal(pthread_create(&thread, NULL, hurry_later, tail), 0);
         next(tail, &record);
         record_done(&record);
     }
+    if (hurried < count)
+        pthread_join(thread, NULL);
     int64_t took_ms = now_ms() - begin_ms;
     consumer_close(tail);
     producer_close(producer);
@@ -683,8 +697,14 @@ static int64_t in_turn_ms(const char *prefix, uintptr_t count, int gather_ms)
 static void who_gathers_fetches_seldom_and_the_first_at_once(void **state)
 {
     (void)state;
-    assert_true(in_turn_ms("gather.", 20, 200) >= (20 - 8) * 200 - 300);
-    assert_true(in_turn_ms("gather4.", 4, 15000) < 15000);
+    assert_true(in_turn_ms("gather.", 20, 200, 20) >= (20 - 8) * 200 - 300);
+    assert_true(in_turn_ms("gather4.", 4, 15000, 4) < 15000);
+}
+
+static void who_waits_ends_a_gathering(void **state)
+{
+    (void)state;
+    assert_true(in_turn_ms("hurry.", 12, 2000, 6) < 2000);
 }
 
 int main(void)
@@ -702,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_second_member_takes_partitions_and_the_first_is_told),
         cmocka_unit_test(an_offset_outside_of_the_log_is_never_replaced),
         cmocka_unit_test(who_gathers_fetches_seldom_and_the_first_at_once),
+        cmocka_unit_test(who_waits_ends_a_gathering),
         cmocka_unit_test(a_broker_that_is_away_costs_bounded_time),
         cmocka_unit_test(a_killed_broker_loses_and_doubles_nothing),
     };

@@ -231,6 +231,16 @@ static void frequent_answers_come_apart(void **state)
     assert_int_equal(gather_wait_ns(&gather, now, 100), 25);
 }
 
+static void what_a_hurry_took_is_not_waited_for_later(void **state)
+{
+    (void)state;
+    struct gather gather = {.apart_ns = 25};
+    for (int i = 0; i < 1000; i++)
+        (void)!gather_wait_ns(&gather, 1000, 100);
+    assert_int_equal(gather_wait_ns(&gather, 1000, 100), 25);
+    assert_int_equal(gather_wait_ns(&gather, 1000 + 9 * 25, 100), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_cluster, close_cluster)
@@ -245,6 +255,7 @@ int main(void)
         TEST(a_group_outlives_a_coordinator_that_moves),
         cmocka_unit_test(rare_answers_are_taken_at_once),
         cmocka_unit_test(frequent_answers_come_apart),
+        cmocka_unit_test(what_a_hurry_took_is_not_waited_for_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
