@@ -76,6 +76,12 @@ static void end(struct maker *maker)
     while (waitpid(maker->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     maker->pid = 0;
+    /* What it cloned has a far end of its own; of what it did not, this was the last: the pair
+     * ends, and nobody waits for it. */
+    for (size_t i = 0; i < maker->blank_count; i++) {
+        cleanup_fd(&maker->blanks[i].far);
+        maker->blanks[i].far = -1;
+    }
 }
 
 static int start(struct maker *maker, struct err *err)
@@ -143,19 +149,20 @@ static void look(struct pollfd *ends, nfds_t count)
         ;
 }
 
-/* Until the blank or its maker has said something, or both are gone. */
+/* Until the blank or its maker has said something, or both are gone. Of a maker that is gone
+ * already the far end is closed. */
 static void wait_for(struct maker *maker, struct maker_blank *blank)
 {
     struct pollfd ends[] = {{blank->near, POLLIN, 0}, {maker->fd, POLLIN, 0}};
-    if (maker->pid)
+    if (blank->far >= 0) {
         look(ends, 2);
-    if (ends[0].revents != 0)
-        return;
-    if (maker->pid)
+        if (ends[0].revents != 0)
+            return;
         log_event(LOG_WARN, "maker_ended", kv("pid", maker->pid));
-    end(maker);
-    cleanup_fd(&blank->far); /* without a blank this was the last one, and the pair ends */
-    blank->far = -1;
+        end(maker);
+        cleanup_fd(&blank->far); /* as those of the blanks behind it */
+        blank->far = -1;
+    }
     look(ends, 1);
 }
 

@@ -15,6 +15,7 @@ rustbox_box_test(box_hostile)
 rustbox_box_test(box_stay)
 rustbox_box_test(box_host)
 target_link_libraries(test_box_host PRIVATE rb_launcher) # its user ids
+rustbox_box_test(box_maker)
 rustbox_box_test(box_leaks)
 target_link_libraries(test_box_leaks PRIVATE rb_launcher) # whether it has a template
 set_tests_properties(test_box_leaks PROPERTIES TIMEOUT 400) # hundreds of jobs in each tier, also sanitized

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,7 +27,6 @@
 
 static struct box_fixture fixture;
 static char group[96]; /* of this test, in the tree of pids */
-static const char hello[] = "print('x')\n";
 
 static bool write_to(const char *dir, const char *file, const char *text)
 {
@@ -157,22 +155,11 @@ static void test_start(void **state)
 
 /* ---- jobs ---- */
 
-static void run_fine(void)
-{
-    struct box_report report;
-    struct box_job job = box_fixture_job(LANGUAGE_python, hello);
-    box_fixture_run(&fixture, &job, &report);
-    struct decision decision = verdict_decide(&report.evidence, TAXONOMY_STANDARD);
-    if (decision.cause != CAUSE_normal_exit)
-        fail_msg("afterwards: %s; %s", cause_name(decision.cause), report.evidence.setup_error);
-    box_report_done(&report);
-}
-
 /* A job now is IE, and its evidence says why. */
 static void expect_ie(const char *first, const char *second)
 {
     struct box_report report;
-    struct box_job job = box_fixture_job(LANGUAGE_python, hello);
+    struct box_job job = box_fixture_job(LANGUAGE_python, "print('x')\n");
     job.high_assurance = true; /* no fork of a template that was made before */
     box_fixture_run(&fixture, &job, &report);
     struct decision decision = verdict_decide(&report.evidence, TAXONOMY_STANDARD);
@@ -185,21 +172,6 @@ static void expect_ie(const char *first, const char *second)
     assert_false(ran);
     if (!strstr(why, first) || !strstr(why, second))
         fail_msg("wanted \"%s\" and \"%s\"", first, second);
-}
-
-static void expect_nothing_left(const struct box_leftovers *before)
-{
-    struct box_leftovers now = {0};
-    for (int i = 0; i < 300; i++) {
-        now = box_fixture_leftovers(&fixture);
-        if (now.groups == before->groups && now.mounts == before->mounts &&
-            now.children <= before->children && now.descriptors <= before->descriptors)
-            return;
-        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-    }
-    fail_msg("left: groups %u (%u), mounts %u (%u), children %u (%u), descriptors %u (%u)",
-             now.groups, before->groups, now.mounts, before->mounts, now.children, before->children,
-             now.descriptors, before->descriptors);
 }
 
 /* A clone that failed leaves the number of a descriptor that is none: it must not be used, for the
@@ -221,87 +193,33 @@ static void test_no_process_for_a_job(void **state)
     (void)state;
     if (access(PIDS "/tasks", F_OK) != 0)
         return print_message("skipped: control groups v2\n");
-    run_fine();
+    box_fixture_fine(&fixture);
     struct box_leftovers before = box_fixture_settled(&fixture);
     /* The process that clones is a child of the launcher. */
     pid_t maker = box_fixture_maker(&fixture);
     assert_true(maker > 0 && write_to(group, "pids.max", "1") && move_to_group(group, maker));
     for (int i = 0; i < MAKER_BLANKS; i++) /* cloned before */
-        run_fine();
+        box_fixture_fine(&fixture);
     expect_ie("raise pids.max", "Resource temporarily unavailable");
     expect_ie("raise pids.max", "Resource temporarily unavailable");
     assert_true(move_to_group(PIDS, maker));
     assert_false(log_holds("Bad file descriptor"));
-    run_fine();
-    expect_nothing_left(&before);
-}
-
-static void test_maker_dies(void **state)
-{
-    (void)state;
-    run_fine();
-    struct box_leftovers before = box_fixture_settled(&fixture);
-    pid_t maker = box_fixture_maker(&fixture);
-    assert_true(maker > 0 && kill(maker, SIGKILL) == 0);
-    run_fine();
-    pid_t next = box_fixture_maker(&fixture);
-    for (int i = 0; i < 200 && (next == 0 || next == maker); i++) {
-        usleep(10000); /* when it is idle, or asked for */
-        next = box_fixture_maker(&fixture);
-    }
-    assert_true(next > 0 && next != maker);
-    run_fine();
-    assert_int_equal(box_fixture_maker(&fixture), next);
-    expect_nothing_left(&before);
-}
-
-/* Stops the maker's next child before its first instruction. */
-static pid_t catch_clone(pid_t maker)
-{
-    unsigned long child = 0;
-    int status;
-    assert_int_equal(ptrace(PTRACE_SEIZE, maker, NULL, PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE),
-                     0);
-    run_fine();
-    assert_int_equal(waitpid(maker, &status, __WALL), maker);
-    assert_int_equal(ptrace(PTRACE_GETEVENTMSG, maker, NULL, &child), 0);
-    assert_int_equal(waitpid((pid_t)child, &status, __WALL), (pid_t)child);
-    return (pid_t)child;
-}
-
-/* Whom a maker cloned last, before it died, the launcher hears of all the same. */
-static void test_maker_dies_after_a_clone(void **state)
-{
-    (void)state;
-    run_fine();
-    struct box_leftovers before = box_fixture_settled(&fixture);
-    pid_t maker = box_fixture_maker(&fixture), child = catch_clone(maker);
-    int status;
-    assert_int_equal(kill(maker, SIGKILL), 0);
-    assert_int_equal(waitpid(maker, &status, __WALL), maker);
-    assert_int_equal(ptrace(PTRACE_DETACH, child, NULL, NULL), 0);
-    for (int i = 0; i <= MAKER_BLANKS; i++) {
-        run_fine();
-        usleep(50000); /* and the launcher sees that the maker is gone, before it needs the child */
-    }
-    expect_nothing_left(&before);
-    for (int i = 0; i < 200 && kill(child, 0) == 0; i++)
-        usleep(10000);
-    assert_true(kill(child, 0) != 0 && errno == ESRCH); /* also not as a zombie */
+    box_fixture_fine(&fixture);
+    box_fixture_nothing_left(&fixture, &before);
 }
 
 static void test_no_descriptor_for_a_job(void **state)
 {
     (void)state;
     struct rlimit usual, few;
-    run_fine();
+    box_fixture_fine(&fixture);
     struct box_leftovers before = box_fixture_settled(&fixture);
     assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, NULL, &usual), 0);
     /* From too few to finish down to hardly more than what the message itself carries. */
     unsigned failed = 0;
     for (unsigned more = 20; more >= 4; more -= 2) {
         struct box_report report;
-        struct box_job job = box_fixture_job(LANGUAGE_python, hello);
+        struct box_job job = box_fixture_job(LANGUAGE_python, "print('x')\n");
         job.high_assurance = true;
         few = (struct rlimit){before.descriptors + more, usual.rlim_max};
         assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, &few, NULL), 0);
@@ -320,8 +238,8 @@ static void test_no_descriptor_for_a_job(void **state)
         box_report_done(&report);
     }
     assert_true(failed > 0);
-    run_fine();
-    expect_nothing_left(&before);
+    box_fixture_fine(&fixture);
+    box_fixture_nothing_left(&fixture, &before);
 }
 
 /* The second of a job's groups cannot be made: the first goes again. */
@@ -331,7 +249,7 @@ static void test_no_group_for_a_job(void **state)
     char path[128];
     if (access(PIDS "/tasks", F_OK) != 0)
         return print_message("skipped: control groups v2\n");
-    run_fine();
+    box_fixture_fine(&fixture);
     struct box_leftovers before = box_fixture_settled(&fixture);
     unsigned instance = box_fixture_instance(&fixture), made = 0;
     for (unsigned i = 1; i < 200; i++) {
@@ -340,14 +258,14 @@ static void test_no_group_for_a_job(void **state)
     }
     assert_true(made > 100);
     for (int i = 0; i < CGROUP_AHEAD; i++) /* made before */
-        run_fine();
+        box_fixture_fine(&fixture);
     expect_ie("make a control group for a job", "File exists");
     for (unsigned i = 1; i < 200; i++) {
         snprintf(path, sizeof path, PIDS "/rustbox-%u/job-%u", instance, i);
         rmdir(path);
     }
-    run_fine();
-    expect_nothing_left(&before);
+    box_fixture_fine(&fixture);
+    box_fixture_nothing_left(&fixture, &before);
 }
 
 /* Every user id is in use: none is given out twice, and 0, root's, never. */
@@ -393,7 +311,7 @@ static void test_started_without_stdin(void **state)
     box_fixture_start(&fixture, NULL);
     snprintf(path, sizeof path, "/proc/%d/fd/0", (int)fixture.pid);
     ssize_t len = readlink(path, found, sizeof found - 1);
-    run_fine();
+    box_fixture_fine(&fixture);
     box_fixture_stop(&fixture);
     fixture = usual;
     if (kept >= 0)
@@ -404,9 +322,8 @@ static void test_started_without_stdin(void **state)
 }
 
 static const struct CMUnitTest others[] = {
-    cmocka_unit_test(test_no_process_for_a_job),     cmocka_unit_test(test_maker_dies),
-    cmocka_unit_test(test_maker_dies_after_a_clone), cmocka_unit_test(test_no_descriptor_for_a_job),
-    cmocka_unit_test(test_no_group_for_a_job),       cmocka_unit_test(test_no_user),
+    cmocka_unit_test(test_no_process_for_a_job), cmocka_unit_test(test_no_descriptor_for_a_job),
+    cmocka_unit_test(test_no_group_for_a_job), cmocka_unit_test(test_no_user),
     cmocka_unit_test(test_started_without_stdin)};
 
 int main(void)

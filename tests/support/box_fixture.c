@@ -205,6 +205,17 @@ void box_fixture_run(struct box_fixture *fixture, const struct box_job *job,
     assert_true(uuid_eq(&report->id, &job->id));
 }
 
+void box_fixture_fine(struct box_fixture *fixture)
+{
+    struct box_report report;
+    struct box_job job = box_fixture_job(LANGUAGE_python, "print('x')\n");
+    box_fixture_run(fixture, &job, &report);
+    const struct evidence *ev = &report.evidence;
+    if (!ev->run.exited || ev->run.exit_code != 0 || !span_is(report.out, "x\n"))
+        fail_msg("not fine: %s; %s", ev->setup_error, ev->collection_errors[0]);
+    box_report_done(&report);
+}
+
 static unsigned count_entries(const char *path, bool directories_only)
 {
     DIR *list = opendir(path);
@@ -313,4 +324,19 @@ struct box_leftovers box_fixture_settled(const struct box_fixture *fixture)
         last = now;
     }
     return last;
+}
+
+void box_fixture_nothing_left(const struct box_fixture *fixture, const struct box_leftovers *before)
+{
+    struct box_leftovers now = {0};
+    for (int i = 0; i < 300; i++) {
+        now = box_fixture_leftovers(fixture);
+        if (now.groups == before->groups && now.mounts == before->mounts &&
+            now.children <= before->children && now.descriptors <= before->descriptors)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    fail_msg("left: groups %u (%u), mounts %u (%u), children %u (%u), descriptors %u (%u)",
+             now.groups, before->groups, now.mounts, before->mounts, now.children, before->children,
+             now.descriptors, before->descriptors);
 }

@@ -29,6 +29,7 @@ struct box_job box_fixture_job(enum language language, const char *code);
 void box_fixture_run(struct box_fixture *fixture, const struct box_job *job,
                      struct box_report *report);
 void box_fixture_next(struct box_fixture *fixture, struct box_report *report);
+void box_fixture_fine(struct box_fixture *fixture); /* one of Python ends well, else it fails */
 
 /* What the launcher holds; the same numbers before and after jobs mean nothing was left behind. */
 struct box_leftovers {
@@ -39,5 +40,8 @@ pid_t box_fixture_maker(const struct box_fixture *fixture);
 struct box_leftovers box_fixture_leftovers(const struct box_fixture *fixture);
 /* The same once nothing has changed for 100 ms: what an earlier test closed may still be going. */
 struct box_leftovers box_fixture_settled(const struct box_fixture *fixture);
+/* Waits until it is as before, but for processes and descriptors that it needs no more. */
+void box_fixture_nothing_left(const struct box_fixture *fixture,
+                              const struct box_leftovers *before);
 unsigned box_fixture_instance(const struct box_fixture *fixture); /* from its log */
 unsigned box_fixture_groups(unsigned instance); /* job groups below rustbox-N, all trees */
