@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define PREFIX "rustbox-"
+#define SWEEP_LEVELS 8
 
 static void group_name(unsigned instance, char out[CGROUP_NAME])
 {
@@ -82,9 +83,18 @@ static void kill_members(int dir)
         fclose(file);
 }
 
-/* Removes parent/name after killing its members; waits up to 2 s for them to go. */
-static int sweep_group(int parent, const char *name, struct err *err)
+static int sweep_children(int dir, const char *path, unsigned levels, unsigned *swept,
+                          struct err *err);
+
+/* Removes parent/name and what is below it, after killing the members; waits up to 2 s for them to
+ * go. A launcher makes no group below a job's, but who may write to the tree can. where is the
+ * parent's path, for the message. */
+static int sweep_group(int parent, const char *where, const char *name, unsigned levels,
+                       struct err *err)
 {
+    char path[CGROUP_PATH * 2];
+    unsigned below = 0;
+    snprintf(path, sizeof path, "%s/%s", where, name);
     for (int i = 0; i < 400; i++) {
         AUTO_FD int dir = open_dir(parent, name);
         if (dir >= 0)
@@ -93,26 +103,36 @@ static int sweep_group(int parent, const char *name, struct err *err)
             return 0;
         if (errno != EBUSY)
             break;
+        if (dir >= 0 && sweep_children(dir, path, levels, &below, err) != 0)
+            return -1;
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        errno = EBUSY;
     }
-    return err_sys(err, ERR_CONFIG, "remove control group %s left by a dead launcher", name);
+    return err_sys(err, ERR_CONFIG,
+                   "sweep a dead launcher's control group (end its processes, then rmdir it) %s",
+                   path);
 }
 
-static int sweep_jobs(int tree, const char *name, unsigned *swept, struct err *err)
+static int sweep_children(int dir, const char *path, unsigned levels, unsigned *swept,
+                          struct err *err)
 {
-    int dir = open_dir(tree, name);
-    if (dir < 0)
-        return errno == ENOENT ? 0 : err_sys(err, ERR_SYSTEM, "open control group %s", name);
-    DIR *list = fdopendir(dir);
+    int copy = open_dir(dir, ".");
+    DIR *list = copy < 0 ? NULL : fdopendir(copy);
     if (!list) {
-        close(dir);
-        return err_sys(err, ERR_SYSTEM, "list control group %s", name);
+        int error = errno;
+        cleanup_fd(&copy);
+        errno = error;
+        return error == ENOENT ? 0 : err_sys(err, ERR_SYSTEM, "list control group %s", path);
     }
     int result = 0;
     for (struct dirent *entry; result == 0 && (entry = readdir(list));) {
         if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
             continue;
-        result = sweep_group(dirfd(list), entry->d_name, err);
+        result = levels > 0 ? sweep_group(dir, path, entry->d_name, levels - 1, err)
+                            : err_set(err, ERR_CONFIG,
+                                      "a dead launcher's control group has others %d levels below "
+                                      "it: remove them (rmdir, the lowest first) in %s",
+                                      SWEEP_LEVELS, path);
         *swept += result == 0;
     }
     closedir(list);
@@ -128,9 +148,17 @@ static int sweep_instance(const struct cgroup_root *root, const char *name, bool
     while (root->backend->trees[trees])
         trees++;
     for (size_t i = trees; i-- > 0;) {
+        char where[CGROUP_PATH * 2], path[CGROUP_PATH * 2 + CGROUP_NAME];
+        snprintf(where, sizeof where, "%s/%s", root->base, root->backend->trees[i]);
+        snprintf(path, sizeof path, "%s/%s", where, name);
         AUTO_FD int tree = tree_open(root, i, err);
-        if (tree < 0 || sweep_jobs(tree, name, swept, err) != 0 ||
-            (also_parent && sweep_group(tree, name, err) != 0))
+        AUTO_FD int dir = tree < 0 ? -1 : open_dir(tree, name);
+        if (tree < 0)
+            return -1;
+        if (dir < 0 && errno != ENOENT)
+            return err_sys(err, ERR_SYSTEM, "open control group %s", path);
+        if ((dir >= 0 && sweep_children(dir, path, SWEEP_LEVELS, swept, err) != 0) ||
+            (also_parent && sweep_group(tree, where, name, 0, err) != 0))
             return -1;
     }
     return 0;

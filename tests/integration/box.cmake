@@ -27,4 +27,5 @@ set_tests_properties(test_box_prebuilt PROPERTIES TIMEOUT 400) # twenty real com
 # A launcher that starts takes over, and sweeps, what a dead one left, and these kill theirs or look at all groups; bombs
 # are held to the clock.
 set_tests_properties(test_box_service test_box_host test_box_bombs test_box_teardown test_box_remains PROPERTIES RUN_SERIAL ON)
+rustbox_test(test_cgroup_sweep LABEL integration test_cgroup_sweep.c LINK rb_launcher)
 rustbox_test(test_box_harvest LABEL integration test_box_harvest.c LINK rb_launcher)

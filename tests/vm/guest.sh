@@ -90,11 +90,14 @@ gone $launcher && echo refused || stop
 box=
 kill $stranger
 
-# What a dead launcher may have left, with somebody in it who forks.
+# What a dead launcher may have left, with somebody in it who forks, and a group below that only an
+# administrator can have made.
 section sweep
-mkdir -p $service/rustbox-0/job-9
+mkdir -p $service/rustbox-0/job-9/a/b
 sh -c 'echo $$ >'$service'/rustbox-0/job-9/cgroup.procs; sleep 301 & exec sleep 302' &
+sh -c 'echo $$ >'$service'/rustbox-0/job-9/a/b/cgroup.procs; exec sleep 301' &
 wait_until 10 grep -q . $service/rustbox-0/job-9/cgroup.procs
+wait_until 10 grep -q . $service/rustbox-0/job-9/a/b/cgroup.procs
 start $service
 ls -d $service/rustbox-0/job-9 2>&1
 echo "sleepers $(ps -o args | grep -c '[s]leep 30[12]')"
