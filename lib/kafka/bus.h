@@ -154,6 +154,8 @@ struct topic_want {
     int64_t retention_ms;
     bool compact, flush_each_message;
 };
+/* Whether a broker answers at all: what asks for more has to be patient with a slow disk. */
+int bus_there(const struct bus_config *config, int timeout_ms, struct err *err) MUST_CHECK;
 /* Creates what is missing (LogAppendTime, 4 MiB records, the broker's default replication) and
  * mends the settings of what is there. A topic with fewer or more partitions than wanted is
  * ERR_CONFIG: the number is permanent. */

@@ -312,6 +312,23 @@ static int alter_answers(struct admin *admin, struct err *err)
     return 0;
 }
 
+int bus_there(const struct bus_config *config, int timeout_ms, struct err *err)
+{
+    struct admin admin AUTO_ADMIN = {0};
+    const struct rd_kafka_metadata *found;
+
+    if (admin_open(&admin, config, timeout_ms, err) < 0)
+        return -1;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(admin.rk, 0, NULL, &found, timeout_ms);
+    if (code)
+        return err_set(err, ERR_BROKER,
+                       "no broker answers at %s within %d s (%s): start it, or correct [kafka] "
+                       "brokers",
+                       config->brokers, timeout_ms / 1000, rd_kafka_err2str(code));
+    rd_kafka_metadata_destroy(found);
+    return 0;
+}
+
 int bus_topics_create(const struct bus_config *config, const struct topic_want *wants, size_t count,
                       int timeout_ms, struct err *err)
 {

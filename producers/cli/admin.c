@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define BROKER_TIMEOUT_MS 15000
+#define BROKER_THERE_MS 10000 /* to say anything; making topics on a slow disk may take longer */
 
 int cli_config(const struct args *args, struct config **out, struct err *err)
 {
@@ -172,6 +173,8 @@ static int make_topics(struct admin *admin, bool check_only, struct err *err)
     struct topic_want wants[TOPIC_COUNT];
     struct bus_config bus = admin_bus(admin->config);
     size_t count = wanted_topics(admin->config, wants);
+    if (bus_there(&bus, BROKER_THERE_MS, err))
+        return -1;
     if (!check_only && bus_topics_create(&bus, wants, count, 60000, err))
         return -1;
     if (bus_topics_check(&bus, wants, count, 60000, err))

@@ -34,7 +34,9 @@ struct option {
 #define REPEATED_MAX 512
 #define POSITIONALS_MAX 2
 
+struct verb;
 struct args {
+    const struct verb *verb;
     const char
         *value[OPTIONS_MAX]; /* by the verb's option index; NULL = not given, "" = a switch */
     const char *positional[POSITIONALS_MAX];
@@ -100,8 +102,9 @@ void print_json(const json_t *json); /* compact, one line */
 /* What somebody else wrote, as a part of a line: without characters that begin a new line or drive
  * the reader's terminal. */
 void put_field(struct buf *out, struct span text);
-/* A page of a list, and how to ask for the next; takes json. Returns 0. */
-int print_page(json_t *json, bool json_wanted, const char *name, void (*print)(const json_t *row));
+/* A page of a list, and the command that asks for the next; takes json. Returns 0. */
+int print_page(const struct args *args, json_t *json, const char *name,
+               void (*print)(const json_t *row));
 /* Bytes of a program for a person; on a terminal without control characters. */
 void print_output(const char *title, const json_t *body, const char *name);
 int print_result(const json_t *body, bool json_wanted); /* returns the exit code of its verdict */

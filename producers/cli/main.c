@@ -166,7 +166,7 @@ static bool wants_help(char **words)
 
 static int run(const struct verb *verb, char **words)
 {
-    struct args args = {.api = getenv("RUSTBOX_API"), .key = getenv("RUSTBOX_KEY")};
+    struct args args = {.verb = verb, .api = getenv("RUSTBOX_API"), .key = getenv("RUSTBOX_KEY")};
     struct err err = {.code = ERR_NONE};
     int exit_code = EXIT_AC;
     if (parse(verb, words, &args, &err)) {

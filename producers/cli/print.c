@@ -39,11 +39,53 @@ void put_field(struct buf *out, struct span text)
     }
 }
 
-int print_page(json_t *json, bool json_wanted, const char *name, void (*print)(const json_t *row))
+/* As a shell takes it for one word. */
+static void print_word(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-._:/@%+=,";
+    if (*text && text[strspn(text, plain)] == '\0') {
+        printf(" %s", text);
+        return;
+    }
+    printf(" '");
+    for (; *text; text++)
+        if (*text == '\'')
+            printf("'\\''");
+        else
+            putchar(*text);
+    putchar('\'');
+}
+
+/* With all that chose these rows, so that it can be pasted; a key is not shown to whoever looks. */
+static void print_next(const struct args *args, const char *cursor)
+{
+    const struct verb *verb = args->verb;
+    const char *usual_api = getenv("RUSTBOX_API");
+    printf("more: rustbox %s", verb->name);
+    for (size_t i = 0; i < args->positionals; i++)
+        print_word(args->positional[i]);
+    for (size_t i = 0; i < verb->option_count; i++) {
+        if (!args->value[i] || strcmp(verb->options[i].name, "--cursor") == 0)
+            continue;
+        printf(" %s", verb->options[i].name);
+        print_word(args->value[i]);
+    }
+    if (args->api && (!usual_api || strcmp(args->api, usual_api) != 0)) {
+        printf(" --api");
+        print_word(args->api);
+    }
+    printf(" --cursor");
+    print_word(cursor);
+    putchar('\n');
+}
+
+int print_page(const struct args *args, json_t *json, const char *name,
+               void (*print)(const json_t *row))
 {
     size_t i;
     json_t *row;
-    if (json_wanted) {
+    if (args->json) {
         print_json(json);
     } else {
         json_array_foreach(json_object_get(json, name), i, row)
@@ -51,7 +93,7 @@ int print_page(json_t *json, bool json_wanted, const char *name, void (*print)(c
             print(row);
         }
         if (json_text(json, "next_cursor")[0])
-            printf("more: --cursor %s\n", json_text(json, "next_cursor"));
+            print_next(args, json_text(json, "next_cursor"));
     }
     json_decref(json);
     return 0;

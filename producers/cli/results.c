@@ -122,7 +122,7 @@ static int run_list(const struct args *args, int *exit_code, struct err *err)
     *exit_code = EXIT_AC;
     if (get(args, buf_text(&path), &json, err))
         return -1;
-    return print_page(json, args->json, "submissions", print_row);
+    return print_page(args, json, "submissions", print_row);
 }
 
 static int run_usage(const struct args *args, int *exit_code, struct err *err)

@@ -267,7 +267,7 @@ static int list(const struct args *args, const struct table *table, int *exit_co
         return err_set(err, ERR_CONFIG, "the options are too long");
     if (call(args, "GET", buf_text(&path), NULL, &json, err))
         return -1;
-    return print_page(json, args->json, table->rows, table->print);
+    return print_page(args, json, table->rows, table->print);
 }
 
 static int run_list(const struct args *args, int *exit_code, struct err *err)

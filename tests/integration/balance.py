@@ -67,6 +67,11 @@ def expect(got, **wanted):
 def check(stack):
     stack.rustbox("admin", "migrate")
     stack.rustbox("admin", "topics")
+    began = time.monotonic()
+    away = run(f"{BUILD}/bin/rustbox", "admin", "topics", "--config", f"{stack.folder}/etc/rustbox.conf", ok=(7,),
+               env={**os.environ, "RUSTBOX_KAFKA_BROKERS": "127.0.0.1:1"}).stderr
+    expect({"says": "no broker answers at 127.0.0.1:1" in away and "[kafka] brokers" in away, "soon": time.monotonic() - began < 14},
+           says=True, soon=True)
     expect(stack.rustbox("balance")[1], accepted=0, difference=0)
     stack.sql("SELECT ensure_partitions(current_date - 2, current_date + 1)")
     stack.sql("SELECT drop_partitions(7::smallint, current_date - 4)")

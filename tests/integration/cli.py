@@ -9,11 +9,13 @@ Program from $RUSTBOX_BUILD. Exit status: 0 all held, 1 something did not.
 import http.server
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 
 ID = "01890000-0000-7000-8000-000000000000"
 RESULT = {"id": ID, "language": "python", "job_status": "completed", "verdict": "RE", "exit_code": 3, "signal": None,
@@ -23,7 +25,7 @@ LATER = {"error": "rate_limited", "message": "too many", "request_id": "r"}
 
 
 class Api(http.server.BaseHTTPRequestHandler):
-    """The key says how it behaves: later:N = 429 with Retry-After N, pending = no verdict ever."""
+    """The key says how it behaves: later:N = 429 with Retry-After N, pending = no verdict ever, pages = a list has another page."""
     protocol_version = "HTTP/1.1"
     seen, bodies = [], []
 
@@ -37,6 +39,8 @@ class Api(http.server.BaseHTTPRequestHandler):
         elif kind == "pending" and "wait=true" in self.path:
             time.sleep(20)
             status, body = 408, {**PENDING, "error": "timeout", "message": "no verdict yet"}
+        elif kind == "pages":
+            body = {"submissions": [], "webhooks": [], "deliveries": [], "next_cursor": "next 'page"}
         elif kind == "pending":
             status, body = 202 if self.command == "POST" else 200, PENDING
         text = json.dumps(body).encode()
@@ -62,7 +66,7 @@ class Cli:
         self.checks += 1
         Api.seen.clear()
         Api.bodies.clear()
-        line = f'{prefix} "{self.program}" {words} {shell}'
+        line = f'PATH="{os.path.dirname(self.program)}:$PATH"\n{prefix} "{self.program}" {words} {shell}'
         try:
             done = subprocess.run(["/bin/bash", "-c", line], env={**self.env, "RUSTBOX_KEY": key}, cwd=self.folder, timeout=seconds,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -134,6 +138,23 @@ def inputs(cli):
     cli.check("admin topics", 7, "database of the defaults", prefix="RUSTBOX_CONFIG= RUSTBOX_DB_URL_ADMIN='host=/nonexistent dbname=x'")
 
 
+def pages(cli):
+    """The command that a list prints for its next page, run, asks for the same rows from there on."""
+    for words in ("list", "list --limit 3", "list --verdict TLE --language c --limit 500",
+                  "list --label " + shlex.quote("who:it's \"$HOME\" `me`;#\n*"), f"webhook deliveries {ID} --state dead", "webhook list --limit 7"):
+        cli.check(words, 0, key="pages", shell="| sed '/^more: /,$!d; s/^more: //' >next")
+        first = Api.seen[-1] if Api.seen else ""
+        cli.check(words, 0, key="pages", shell=">/dev/null; . ./next >/dev/null")
+        asked = [urllib.parse.parse_qsl(seen.partition("?")[2]) for seen in Api.seen]
+        cli.check_that(f"{words}: the page after {first} is asked for as {Api.seen}", len(asked) == 2 and
+                       sorted(asked[1]) == sorted(asked[0] + [("cursor", "next 'page")]) and
+                       Api.seen[1].partition("?")[0] == first.partition("?")[0])
+    cli.check("list --api http://127.0.0.1:1 --limit 2", 7, "is the service running")
+    url = cli.env["RUSTBOX_API"]
+    cli.check(f"list --api {url} --key pages", 0, prefix="RUSTBOX_API=http://127.0.0.1:1", shell=f"| grep -qF -- '--api {url} --cursor '")
+    cli.check("list --key pages", 0, shell="| grep -q '^more: rustbox list --cursor'")
+
+
 def time_limits(cli):
     began = time.monotonic()
     cli.check("list", 7, "too many", key="later:3600")
@@ -161,7 +182,7 @@ def main():
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(text)
         cli = Cli(os.path.join(os.path.abspath(os.environ["RUSTBOX_BUILD"]), "bin/rustbox"), server.server_port, folder)
-        for part in (outputs, descriptors, inputs, time_limits):
+        for part in (outputs, descriptors, inputs, pages, time_limits):
             part(cli)
     print(f"{cli.checks} checks, {cli.findings} findings")
     return 1 if cli.findings else 0
