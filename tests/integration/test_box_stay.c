@@ -2,10 +2,13 @@
  * whom, how long, and what becomes of a run whose sandbox dies, does not answer or is not wanted.
  */
 #include "lib/base/cleanup.h"
+#include "sandbox/stay.h"
 #include "schemas/verdict_rules.h"
 #include "tests/support/box_fixture.h"
 #include "tests/unit/unit.h"
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -233,6 +236,44 @@ static void test_dies_at_work(void **state)
     await_inits(0, 2000);
 }
 
+/* The init's end of the pair on which the run before spoke. No program can have it; here somebody
+ * does all the same. */
+static int old_end(pid_t init)
+{
+    AUTO_FD int pidfd = (int)syscall(SYS_pidfd_open, init, 0);
+    int old = (int)syscall(SYS_pidfd_getfd, pidfd, STAY_SYNC, 0);
+    assert_true(old >= 0);
+    return old;
+}
+
+/* What is said there, before the next run is ordered or while it is under way, is not of that run:
+ * it has a pair of its own. */
+static void test_late_message(void **state)
+{
+    (void)state;
+    static const enum child_kind kinds[] = {CHILD_ENDED, CHILD_FAILED, CHILD_LOADED, CHILD_NO_EXEC};
+    struct box_job job = build(fixture.box, LANGUAGE_c, hello, false);
+    run(&job);
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        struct child_message late = {.kind = kinds[i], .status = 9 << 8, .alone = true};
+        pid_t pids[INITS_MAX];
+        await_inits(1, 500);
+        assert_int_equal(inits(pids), 1);
+        AUTO_FD int old = old_end(pids[0]);
+        assert_int_equal(send(old, &late, sizeof late, MSG_NOSIGNAL), sizeof late);
+        start(fixture.box, &job);
+        for (int n = 0; n < 10; n++) {
+            send(old, &late, sizeof late, MSG_NOSIGNAL | MSG_DONTWAIT);
+            usleep(200);
+        }
+        struct evidence ev = end(fixture.box);
+        assert_int_equal(ev.sandbox_runs, i + 1);
+        assert_string_equal(ev.collection_errors[0], "");
+    }
+    release(&job);
+    await_inits(0, 2000);
+}
+
 static void test_not_for_long(void **state)
 {
     (void)state;
@@ -272,9 +313,10 @@ static void test_end_of_the_launcher(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_it_stays),      cmocka_unit_test(test_for_nobody_else),
-        cmocka_unit_test(test_other_limits),  cmocka_unit_test(test_never_with_assurance),
-        cmocka_unit_test(test_dead_and_deaf), cmocka_unit_test(test_dies_at_work),
-        cmocka_unit_test(test_not_for_long),  cmocka_unit_test(test_end_of_the_launcher)};
+        cmocka_unit_test(test_it_stays),           cmocka_unit_test(test_for_nobody_else),
+        cmocka_unit_test(test_other_limits),       cmocka_unit_test(test_never_with_assurance),
+        cmocka_unit_test(test_dead_and_deaf),      cmocka_unit_test(test_dies_at_work),
+        cmocka_unit_test(test_late_message),       cmocka_unit_test(test_not_for_long),
+        cmocka_unit_test(test_end_of_the_launcher)};
     return box_fixture_group(&fixture, NULL, "box_stay", tests, COUNT_OF(tests));
 }
