@@ -254,10 +254,6 @@ static int build(struct phase *phase, struct idle *idle, struct far_ends *far, s
     if (loop_add(&phase->host->loop, &phase->init_watch, phase->init_fd, EPOLLIN, &late) != 0 ||
         equip(phase, far, &late) != 0)
         phase_fail(phase, "%s", late.message);
-    /* A launcher that runs nothing else does it when it is idle: the wake-up of a blank puts it on
-     * this processor, where it has to wait for the launcher. */
-    if (phase->host->busy > 0)
-        (void)host_replenish(phase->host);
     return 0;
 }
 

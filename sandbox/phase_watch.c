@@ -356,7 +356,13 @@ void phase_go(struct phase *phase)
     phase->pe->ran = true;
     let_go(phase);
     if (arm(phase, phase->go_ns, 0, &err) != 0)
-        phase_fail(phase, "%s", err.message);
+        return phase_fail(phase, "%s", err.message);
+    /* A launcher that runs nothing else does it when it is idle: the wake-up of a blank puts it on
+     * this processor, where it has to wait for the launcher. Not earlier: a payload that joins its
+     * groups meanwhile would spin for the lock that making others holds. */
+    if (phase->host->busy > 1)
+        (void)host_replenish(phase->host);
+    remains_trim(phase->host);
 }
 
 /* The sandbox is finished but for its payload. */

@@ -156,7 +156,13 @@ void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd)
     /* It exits by itself after its report; this makes sure. */
     if (remains->init_fd >= 0)
         pidfd_send_signal(remains->init_fd, SIGKILL, NULL, 0);
-    while (list->count > REMAINS_KEPT && remains_work(host))
+    while (list->count > REMAINS_HERE && remains_work(host))
+        ;
+}
+
+void remains_trim(struct host *host)
+{
+    while (host->remains.count > REMAINS_KEPT && remains_work(host))
         ;
 }
 

@@ -1,14 +1,16 @@
 /* What is left of a sandbox whose report is complete: an init on its way out, an empty control
  * group, namespaces and mounts. Nobody waits for their end, so it comes while no job runs, the
- * oldest first; beyond REMAINS_KEPT also beside jobs. What is not at its end yet, an init that has
- * not exited or a group that is still busy, is passed over, never waited for; when REMAINS_MAX are
- * left, the launcher starts no job until there are fewer. Nothing in here is used again: the user
- * id goes back when its group is seen empty, which is before. */
+ * oldest first; beyond REMAINS_KEPT also beside jobs, when a program has just begun, and beyond
+ * REMAINS_HERE at once. What is not at its end yet, an init that has not exited or a group that is
+ * still busy, is passed over, never waited for; when REMAINS_MAX are left, the launcher starts no
+ * job until there are fewer. Nothing in here is used again: the user id goes back when its group is
+ * seen empty, which is before. */
 #pragma once
 #include "sandbox/cgroup.h"
 #include "sandbox/loop.h"
 
 #define REMAINS_KEPT 4
+#define REMAINS_HERE 8
 #define REMAINS_MAX 32
 #define REMAINS_FDS 16
 
@@ -43,6 +45,8 @@ struct remains *remains_new(struct host *host);
 void remains_fd(struct remains *remains, int *fd);
 /* Takes the group and the init (-1 = reaped already) and lists it. */
 void remains_leave(struct remains *remains, struct cgroup *group, int *init_fd);
+/* Takes down what is more than REMAINS_KEPT, if it is at its end. */
+void remains_trim(struct host *host);
 /* One piece of work; false = there is none, or all that is left waits. */
 bool remains_work(struct host *host);
 /* Looks again at that time (CLOCK_MONOTONIC). */
