@@ -150,8 +150,23 @@ struct job *jobs_add(struct execute *ex, struct ticket *ticket, const struct rec
 }
 
 /* ---- ends of jobs ---- */
+static bool has_others_of_slice(const struct execute *ex, const struct job *job)
+{
+    int32_t partition = envelope_partition(&job->env, TOPIC_verdicts);
+
+    for (size_t i = 0; i < ex->count; i++)
+        if (ex->jobs[i] != job &&
+            envelope_partition(&ex->jobs[i]->env, TOPIC_verdicts) == partition)
+            return true;
+    return false;
+}
+
 static void finish(struct execute *ex, struct job *job)
 {
+    size_t waiting = ex->waiting[LANE_INTERACTIVE] + ex->waiting[LANE_BATCH];
+
+    if (rules_lingers(has_others_of_slice(ex, job), waiting, ex->slots))
+        ticket_linger(job->ticket, PARTITION_SLICE_MS);
     ticket_finish(job->ticket);
     remove_job(ex, job);
 }

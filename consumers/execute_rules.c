@@ -74,3 +74,8 @@ bool rules_accepts(size_t waiting_in_lane, size_t most, bool was_full)
 {
     return waiting_in_lane < (was_full ? most / 2 : most);
 }
+
+bool rules_lingers(bool others_in_hand, size_t waiting, size_t slots)
+{
+    return others_in_hand && waiting >= 2 * slots;
+}

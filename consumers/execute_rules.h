@@ -37,3 +37,5 @@ bool rules_death_counts(struct rules_running running);
 bool rules_is_poison(unsigned deaths);
 /* May a lane take one more record in? Once full it opens again at half. */
 bool rules_accepts(size_t waiting_in_lane, size_t most, bool was_full);
+/* May a verdict wait for others of its slice of time? Only while the slots have work enough. */
+bool rules_lingers(bool others_in_hand, size_t waiting, size_t slots);

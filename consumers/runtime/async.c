@@ -110,6 +110,11 @@ void ticket_finish(struct ticket *ticket)
     outbox_hand_over(ticket->out);
 }
 
+void ticket_linger(struct ticket *ticket, int64_t linger_ms)
+{
+    ticket->out->linger_ms = runtime_mono_ms(ticket->out->rt) + linger_ms;
+}
+
 static struct input *input_of(struct runtime *rt, enum topic topic)
 {
     for (size_t i = 0; i < rt->input_count; i++)

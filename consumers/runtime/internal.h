@@ -40,6 +40,7 @@ struct outbox {
     struct outbox *next; /* list of those with something to send; or free list */
     struct outbox *all;  /* every one there is */
     bool listed;
+    int64_t linger_ms; /* until then it may wait for others of its partition; 0 = not */
 };
 
 struct outbox *outbox_new(struct runtime *rt);
@@ -52,6 +53,8 @@ void outbox_hand_over(struct outbox *out);
 void outbox_abandon(struct outbox *out);
 /* Sends what waits, as far as the local queue takes it. -1: a fatal error. */
 int outboxes_send(struct runtime *rt, struct err *err) MUST_CHECK;
+/* When outboxes_send has something to do; INT64_MAX: not before something comes. */
+int64_t outboxes_due_ms(const struct runtime *rt);
 void outbox_delivered(void *runtime, const struct delivery *delivery);
 
 enum ticket_state { TICKET_OPEN, TICKET_HELD, TICKET_FINISHED, TICKET_ACKED };

@@ -218,6 +218,22 @@ static void settle(struct outbox *out)
     }
 }
 
+static bool lingers(const struct outbox *out, int64_t now_ms)
+{
+    return out->linger_ms > now_ms && !out->abandoned && out->rt->phase == PHASE_RUNNING;
+}
+
+/* What waits for others of its partition goes with this one. */
+static void take_along(const struct outbox *out)
+{
+    const struct output *one = out->outputs[0];
+
+    for (struct outbox *other = out->rt->sending; other; other = other->next)
+        if (other->linger_ms && other->count > 0 && other->outputs[0]->topic == one->topic &&
+            other->outputs[0]->partition == one->partition)
+            other->linger_ms = 0;
+}
+
 void outbox_hand_over(struct outbox *out)
 {
     out->handed_over = true;
@@ -288,25 +304,46 @@ static int send_all(struct runtime *rt, struct outbox *out, struct err *err)
 
 int outboxes_send(struct runtime *rt, struct err *err)
 {
-    if (rt->resend_ms > runtime_mono_ms(rt))
+    int64_t now_ms = runtime_mono_ms(rt);
+    struct outbox **at = &rt->sending;
+
+    if (rt->resend_ms > now_ms)
         return 0;
-    while (rt->sending) {
-        struct outbox *out = rt->sending;
+    for (struct outbox *out = rt->sending; out; out = out->next)
+        if (!lingers(out, now_ms) && out->count > 0)
+            take_along(out);
+    while (*at) {
+        struct outbox *out = *at;
+        if (lingers(out, now_ms)) {
+            at = &out->next;
+            continue;
+        }
         int sent = send_all(rt, out, err);
         if (sent < 0)
             return -1;
         if (sent == 0 && out->best_effort)
             out->abandoned = true; /* dropped rather than waited for */
         else if (sent == 0) {
-            rt->resend_ms = runtime_mono_ms(rt) + 5;
+            rt->resend_ms = now_ms + 5;
             return 0;
         }
-        rt->sending = out->next;
+        *at = out->next;
         out->listed = false;
         if (out->abandoned)
             settle(out);
     }
     return 0;
+}
+
+int64_t outboxes_due_ms(const struct runtime *rt)
+{
+    int64_t now_ms = runtime_mono_ms(rt), first_ms = INT64_MAX;
+
+    for (const struct outbox *out = rt->sending; out; out = out->next) {
+        int64_t due_ms = lingers(out, now_ms) ? out->linger_ms : rt->resend_ms;
+        first_ms = due_ms < first_ms ? due_ms : first_ms;
+    }
+    return first_ms;
 }
 
 void outbox_delivered(void *runtime, const struct delivery *delivery)

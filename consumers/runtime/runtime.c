@@ -186,7 +186,8 @@ static int64_t due_ms(const struct runtime *rt)
         due = kinds[rt->stage->kind].due_ms(rt);
     else if (rt->phase == PHASE_STOPPING)
         due = runtime_mono_ms(rt) + 10;
-    return rt->sending && rt->resend_ms < due ? rt->resend_ms : due;
+    int64_t send = outboxes_due_ms(rt);
+    return send < due ? send : due;
 }
 
 enum { WAIT_SIGNAL, WAIT_PRODUCER, WAIT_CONSUMER, WAIT_STAGE, WAIT_METRICS, WAITS };

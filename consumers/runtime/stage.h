@@ -125,6 +125,10 @@ struct stage {
  * is gone for the stage. A ticket may be finished inside start(). */
 struct outbox *ticket_outbox(struct ticket *ticket);
 void ticket_finish(struct ticket *ticket);
+/* Before ticket_finish: its outputs may wait so long for others of their partition, so that they
+ * are one request, one flush of the disk and one answer to each reader. The first of these that
+ * does not wait takes them along. */
+void ticket_linger(struct ticket *ticket, int64_t linger_ms);
 /* Inside start(), before STAGE_WAIT: when to offer it again, monotonic. */
 void ticket_wait_until(struct ticket *ticket, int64_t due_ms);
 

@@ -57,6 +57,33 @@ static void many_jobs_of_many_projects_all_end_once(void **state)
     close_runtime();
 }
 
+/* While the slots have work enough the first verdicts wait for others of their slice of time. */
+static void verdicts_of_a_slice_travel_together(void **state)
+{
+    struct sample jobs[24];
+    int64_t now_ms = wall(NULL) / 1000000;
+    size_t most = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(jobs); i++) {
+        jobs[i] = sample("many", 1, LANE_INTERACTIVE);
+        jobs[i].id = uuid_v7_at(now_ms, &rnd);
+        write_job(&jobs[i]);
+    }
+    for (int i = 0; i < 1000 && bus_memory_count(TOPIC_verdicts) < COUNT_OF(jobs); i++) {
+        size_t before = bus_memory_count(TOPIC_verdicts);
+        box_memory_finish_all();
+        turns(1);
+        size_t more = bus_memory_count(TOPIC_verdicts) - before;
+        most = more > most ? more : most;
+    }
+    assert_true(most > 2); /* there are two slots */
+    run_until_committed();
+    for (size_t i = 0; i < COUNT_OF(jobs); i++)
+        expect_verdict(&jobs[i], CAUSE_normal_exit);
+    close_runtime();
+}
+
 static void a_launchers_death_loses_and_blames_nobody(void **state)
 {
     struct sample a = submit("a"), b = submit("b"), c = submit("c");
@@ -404,6 +431,7 @@ int main(void)
         TEST(a_job_runs_and_its_verdict_is_sealed),
         TEST(only_a_job_that_runs_for_a_while_is_told),
         TEST(many_jobs_of_many_projects_all_end_once),
+        TEST(verdicts_of_a_slice_travel_together),
         TEST(a_launchers_death_loses_and_blames_nobody),
         TEST(a_poison_is_closed_after_three_lonely_deaths),
         TEST(a_poison_that_kills_the_process_is_found_by_the_journal),

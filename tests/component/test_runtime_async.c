@@ -87,6 +87,14 @@ static void finish(int64_t offset)
     fail_msg("no ticket of offset %ld", (long)offset);
 }
 
+static void linger(int64_t offset, int64_t linger_ms)
+{
+    for (size_t i = 0; i < desk.count; i++)
+        if (desk.offsets[i] == offset)
+            ticket_linger(desk.tickets[i], linger_ms);
+    finish(offset);
+}
+
 static int before(void **state)
 {
     (void)state;
@@ -249,6 +257,79 @@ static void a_stop_waits_for_open_tickets_and_commits(void **state)
     assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 2);
 }
 
+static void what_lingers_goes_with_the_next_of_its_partition(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(3);
+    turns(rt, 3);
+    linger(0, 60000);
+    linger(1, 60000);
+    int64_t begin_ms = clock_mono_ms(&clock_system);
+    turns(rt, 20);
+    assert_true(clock_mono_ms(&clock_system) - begin_ms >= 40); /* nor is the loop kept busy */
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 0);
+    finish(2);
+    settle(rt);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 3);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 3);
+    end(rt);
+}
+
+static void what_lingers_goes_alone_when_its_time_is_over(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(18);
+    turns(rt, 3);
+    for (int64_t offset = 0; offset < 15; offset++, turns(rt, 3))
+        finish(offset);
+    linger(15, 500);
+    finish(16); /* of the next 16 ms, another partition */
+    turns(rt, 20);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 16);
+    assert_true(bus_memory_committed(TOPIC_submissions, 3) <= 15);
+    for (int i = 0; i < 1000 && bus_memory_count(TOPIC_verdicts) < 17; i++)
+        turns(rt, 1);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 17);
+    finish(17);
+    end(rt);
+}
+
+static void what_lingers_is_read_again_after_a_rebalance(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(1);
+    turns(rt, 3);
+    linger(0, 60000);
+    bus_memory_rebalance(false);
+    turns(rt, 10);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 0);
+    assert_int_equal(desk.started, 2);
+    finish(0);
+    settle(rt);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 1);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
+    end(rt);
+}
+
+static void a_stop_waits_for_nothing_that_lingers(void **state)
+{
+    struct runtime *rt = open_runtime(&async_stage);
+
+    (void)state;
+    append(1);
+    turns(rt, 3);
+    linger(0, 60000);
+    end(rt);
+    assert_int_equal(bus_memory_count(TOPIC_verdicts), 1);
+    assert_int_equal(bus_memory_committed(TOPIC_submissions, 3), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, before)
@@ -261,6 +342,10 @@ int main(void)
         TEST(an_error_of_start_repeats_what_is_open),
         TEST(a_failed_commit_is_made_up_for),
         TEST(a_stop_waits_for_open_tickets_and_commits),
+        TEST(what_lingers_goes_with_the_next_of_its_partition),
+        TEST(what_lingers_goes_alone_when_its_time_is_over),
+        TEST(what_lingers_is_read_again_after_a_rebalance),
+        TEST(a_stop_waits_for_nothing_that_lingers),
     };
 
     if (runtime_bench_open() < 0)

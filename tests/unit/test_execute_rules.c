@@ -99,6 +99,14 @@ static void a_full_lane_opens_again_at_half(void **state)
     assert_true(rules_accepts(15, 32, true));
 }
 
+static void a_verdict_waits_for_others_only_while_the_slots_have_work(void **state)
+{
+    (void)state;
+    assert_true(rules_lingers(true, 4, 2));
+    assert_false(rules_lingers(true, 3, 2));
+    assert_false(rules_lingers(false, 100, 2));
+}
+
 /* ---- the journal ---- */
 static char path[] = "/tmp/rustbox-journal.XXXXXX";
 
@@ -299,6 +307,7 @@ int main(void)
         cmocka_unit_test(suspects_run_first_and_alone),
         cmocka_unit_test(only_a_lonely_suspect_is_counted),
         cmocka_unit_test(a_full_lane_opens_again_at_half),
+        cmocka_unit_test(a_verdict_waits_for_others_only_while_the_slots_have_work),
         cmocka_unit_test(a_kill_makes_suspects_of_what_ran),
         cmocka_unit_test(a_released_job_is_not_blamed),
         cmocka_unit_test(torn_and_foreign_lines_are_passed_over),
