@@ -8,6 +8,7 @@
 #include "lib/base/strict.h"
 #include "lib/crypto/crypto.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -121,6 +122,24 @@ static void personality_rules(struct filter_rules *rules)
     rules_of_values(rules, ACTION_NOTIFY, SYS_personality, 0, weakening, COUNT_OF(weakening));
 }
 
+/* All but F_NOTIFY, which is an older inotify: EINVAL, as from a kernel without it. */
+static void fcntl_rules(struct filter_rules *rules)
+{
+    static const uint32_t watching = F_NOTIFY;
+    static const uint32_t usual[] = {F_DUPFD,           F_GETFD,         F_SETFD,
+                                     F_GETFL,           F_SETFL,         F_GETLK,
+                                     F_SETLK,           F_SETLKW,        F_SETOWN,
+                                     F_GETOWN,          F_SETSIG,        F_GETSIG,
+                                     F_SETOWN_EX,       F_GETOWN_EX,     F_OFD_GETLK,
+                                     F_OFD_SETLK,       F_OFD_SETLKW,    F_SETLEASE,
+                                     F_GETLEASE,        F_DUPFD_CLOEXEC, F_SETPIPE_SZ,
+                                     F_GETPIPE_SZ,      F_ADD_SEALS,     F_GET_SEALS,
+                                     F_GET_RW_HINT,     F_SET_RW_HINT,   F_GET_FILE_RW_HINT,
+                                     F_SET_FILE_RW_HINT};
+    rules_of_values(rules, ACTION_ALLOW, SYS_fcntl, 1, usual, COUNT_OF(usual));
+    rules_of_values(rules, ACTION_ERRNO(EINVAL), SYS_fcntl, 1, &watching, 1);
+}
+
 void filter_rules_of(enum filter_family family, uint32_t unlisted, struct filter_rules *out)
 {
     static const uint32_t injecting[] = {TIOCSTI, TIOCLINUX};
@@ -133,6 +152,7 @@ void filter_rules_of(enum filter_family family, uint32_t unlisted, struct filter
     socket_rules(out, SYS_socket);
     socket_rules(out, SYS_socketpair);
     personality_rules(out);
+    fcntl_rules(out);
     rules_of_values(out, ACTION_ALLOW, SYS_ioctl, 1, ioctls, COUNT_OF(ioctls));
     rules_of_values(out, ACTION_NOTIFY, SYS_ioctl, 1, injecting, COUNT_OF(injecting));
     rules_of_values(out, ACTION_ALLOW, SYS_prctl, 0, prctls, COUNT_OF(prctls));
