@@ -242,6 +242,8 @@ static struct child_message wait_for(const struct child_spec *spec, pid_t progra
         pid = wait4(-1, NULL, 0, &usage);
         count_memory(&message, &usage);
     }
+    if (message.alone && spec->last_pid >= 0 && !(spec->layers & LAYER_NETWORK))
+        message.alone = stay_nothing_in_flight();
     return message;
 }
 

@@ -4,13 +4,21 @@
  * groups, user id, descriptors), ends with the processes (sockets, keyrings of processes, timers,
  * locks) or cannot be changed by a program (root, names, network, /proc). */
 #include "sandbox/stay.h"
+#include "lib/base/cleanup.h"
 #include "sandbox/child_payload.h"
 #include "sandbox/pass.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#define FLIGHT_TRIES 100
+#define FLIGHT_NS 2000000
 
 int stay_capabilities(uint64_t effective, uint64_t permitted)
 {
@@ -20,6 +28,30 @@ int stay_capabilities(uint64_t effective, uint64_t permitted)
         caps[i] = (struct __user_cap_data_struct){.effective = (uint32_t)(effective >> (32 * i)),
                                                   .permitted = (uint32_t)(permitted >> (32 * i))};
     return (int)syscall(SYS_capset, &head, caps);
+}
+
+/* Whether the table of sockets of this network namespace has none, under its title. */
+static bool no_sockets(void)
+{
+    char text[512];
+    AUTO_FD int table = open("/proc/self/net/unix", O_RDONLY | O_CLOEXEC);
+    ssize_t got = table < 0 ? -1 : read(table, text, sizeof text);
+    return got > 0 && memchr(text, '\n', (size_t)got) == text + got - 1;
+}
+
+bool stay_nothing_in_flight(void)
+{
+    int pair[2];
+    for (int i = 0; i < FLIGHT_TRIES; i++) {
+        if (no_sockets())
+            return true;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+            close(pair[0]);
+            close(pair[1]);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = FLIGHT_NS}, NULL);
+    }
+    return false;
 }
 
 static void renew(const struct child_spec *spec)

@@ -23,6 +23,10 @@ struct stay_order {
 };
 
 int stay_capabilities(uint64_t effective, uint64_t permitted) MUST_CHECK; /* -1 with errno set */
+/* All processes are gone. Sockets that were sent over one another are held by one another alone and
+ * outlive them, with abstract names, and locks on files that were sent along, until the kernel
+ * looks for such at the end of any socket: it is made to, and waited for. False: some are left. */
+bool stay_nothing_in_flight(void);
 /* Makes anew what the run before could have changed, then waits for the order, with which spec is
  * the next run's. Leaves by exit when anything fails or the launcher is gone. */
 void stay_for_next(struct child_spec *spec);

@@ -28,7 +28,7 @@ static const struct left lefts[] = {
 static const char head[] =
     "#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <semaphore.h>\n"
     "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
-    "#include <sys/ipc.h>\n#include <sys/mman.h>\n#include <sys/msg.h>\n"
+    "#include <sys/file.h>\n#include <sys/ipc.h>\n#include <sys/mman.h>\n#include <sys/msg.h>\n"
     "#include <sys/resource.h>\n#include <sys/sem.h>\n#include <sys/shm.h>\n"
     "#include <sys/socket.h>\n#include <sys/stat.h>\n#include <sys/statvfs.h>\n"
     "#include <sys/syscall.h>\n#include <sys/un.h>\n#include <sys/wait.h>\n#include <time.h>\n"
@@ -37,6 +37,15 @@ static const char head[] =
     "void stay(void) { fflush(stdout); if (fork() == 0) { setsid(); for (;;) pause(); } }\n"
     "void others(void) { int n = 0; for (int pid = 3; pid < 60; pid++)\n"
     "    n += kill(pid, 0) == 0 || errno == EPERM; printf(\"%d\", n); }\n"
+    /* Into sockets that are sent over one another: then nobody has it, and it is still there. */
+    "void fly(int fd) { for (int i = 0; i < 8; i++) { int p[2]; socketpair(AF_UNIX, SOCK_STREAM, "
+    "0, p);\n"
+    "    int fds[] = {p[0], p[1], fd}; union { char b[CMSG_SPACE(12)]; struct cmsghdr h; } c;\n"
+    "    struct iovec v = {\"x\", 1}; struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1,\n"
+    "        .msg_control = &c, .msg_controllen = sizeof c};\n"
+    "    c.h = (struct cmsghdr){CMSG_LEN(12), SOL_SOCKET, SCM_RIGHTS};\n"
+    "    memcpy(CMSG_DATA(&c.h), fds, 12); if (sendmsg(p[0], &m, 0) != 1) exit(9);\n"
+    "    close(p[0]); close(p[1]); } }\n"
     "int deep(int n) { volatile char a[65536]; a[0] = (char)n; return deep(n + 1) + a[0]; }\n"
     "int main(int argc, char **argv)\n{\n    int what = 0;\n    scanf(\"%d\", &what);\n";
 
@@ -167,6 +176,7 @@ static void test_every_end(void **state)
                              ends[i].code) > 0);
         struct box_job job = build(code, &text);
         job.run.cpu_ms = 300;
+        job.run.memory_bytes = 128 << 20; /* with less CPU time than that, also on a busy host */
         job.run.wall_ms = 1000;
         for (int round = 0; round < 2; round++) {
             struct box_report report;
