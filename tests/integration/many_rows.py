@@ -6,7 +6,7 @@
 Starts a private stack whose PostgreSQL counts the pages that each statement touches (pg_stat_statements). Everything that a
 client can ask is asked while the tables are empty, so that plans are made then; with three days of N submissions (sql/many.sql);
 with four times as many; and once more after ANALYZE. A statement that touches more pages for its rows than it did with fewer
-stored grows. Statements are found, not listed: a new one is looked at as soon as something here makes a process run it. --first
+stored, each of the times that it is asked again, grows. Statements are found, not listed: a new one is looked at as soon as something here makes a process run it. --first
 runs SQL at the start: without an index the test has to fail. Exit status: 0 all held, 1 something did not, 77 skipped."""
 import argparse
 import concurrent.futures
@@ -27,6 +27,7 @@ from stack import own_stack  # noqa: E402
 
 PLANNED = 6  # rounds: a prepared statement is planned anew five times, then perhaps never again
 GROWTH, SLACK, PAGES = 2, 30, 15  # pages a call: times those with a quarter stored, more, and more for each row it gives
+AGAIN = 3
 # Not rustbox_balance: it counts everything by design, for a person who asks.
 ROLES = "('rustbox_gateway', 'rustbox_admit', 'rustbox_persist', 'rustbox_relay')"
 begin = time.monotonic()
@@ -187,13 +188,27 @@ def ask_everything(client, receiver, hook, rounds):
                                             f"{row['role']}: {' '.join(row['query'].split())}") for row in rows}
 
 
-def judge(when, few, many, shown):
+def grew(few, figures, ident):
+    pages, rows, _, _ = figures
+    base, base_rows, _, _ = few.get(ident, (0, 0, 0, ""))
+    return pages > GROWTH * base + SLACK + PAGES * max(0, rows - base_rows)
+
+
+def judge(when, few, ask, shown):
+    """What grows with the rows is above each time. A table that is extended while others wait for that (by many pages at
+    once), an index's page that is split or a catalog that is read again is above once: so the least of AGAIN counts."""
+    many = ask()
+    for _ in range(AGAIN - 1):
+        if not any(grew(few, figures, ident) for ident, figures in many.items()):
+            break
+        for ident, figures in ask().items():
+            many[ident] = min(many.get(ident, figures), figures)
     for ident, (pages, rows, calls, what) in sorted(many.items(), key=lambda item: -item[1][0]):
         base, base_rows, _, _ = few.get(ident, (0, 0, 0, ""))
         text = f"{when}: {pages:.0f} pages for {rows:.1f} rows in {calls} calls, {base:.0f} for {base_rows:.1f} before: {what}"
         if shown:
             print(text[:300])
-        check("a statement that grows", pages <= GROWTH * base + SLACK + PAGES * max(0, rows - base_rows), text)
+        check("a statement that grows", not grew(few, many[ident], ident), text)
     note(f"{when}: {len(many)} statements; most pages a call: {max(figures[0] for figures in many.values()):.0f}, with fewer rows "
          f"{max(figures[0] for figures in few.values()):.0f}")
 
@@ -244,10 +259,10 @@ def main():
         few = ask_everything(client, receiver, hook, 2)
         fill(stack, client.project, 3 * options.rows, 1)
         stack.sql(LONG_AGO.replace("{project}", client.project))
-        judge("never analyzed", few, ask_everything(client, receiver, hook, 2), options.print)
+        judge("never analyzed", few, lambda: ask_everything(client, receiver, hook, 2), options.print)
         lists_are_whole(client)
         stack.sql("ANALYZE")
-        judge("analyzed", few, ask_everything(client, receiver, hook, 2), options.print)
+        judge("analyzed", few, lambda: ask_everything(client, receiver, hook, 2), options.print)
     note("FAILED: " + ", ".join(sorted(set(findings))) if findings else "all held")
     return 1 if findings else 0
 
