@@ -242,8 +242,10 @@ static struct child_message wait_for(const struct child_spec *spec, pid_t progra
         pid = wait4(-1, NULL, 0, &usage);
         count_memory(&message, &usage);
     }
-    if (message.alone && spec->last_pid >= 0 && !(spec->layers & LAYER_NETWORK))
-        message.alone = stay_nothing_in_flight();
+    /* Also where this sandbox will not stay: the next run has the same files at /box, and would see
+     * a lock on them. */
+    if (spec->last_pid >= 0 && !(spec->layers & LAYER_NETWORK))
+        message.alone = stay_nothing_in_flight() && message.alone;
     return message;
 }
 
