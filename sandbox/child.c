@@ -38,7 +38,8 @@ _Noreturn void child_fail(int sync_fd, const char *where)
     _exit(125);
 }
 
-/* The call itself: the vDSO's way is two page faults in a copy of the maker, and nine are less. */
+/* The call itself: the vDSO's way is two page faults in each copy of the maker, and a sandbox asks
+ * nine times, which costs less. */
 int64_t child_now_ns(void)
 {
     struct timespec now = {0};
